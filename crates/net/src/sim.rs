@@ -1,0 +1,3 @@
+//! The simulated world.
+/// Sim.
+pub struct Sim;

@@ -1,1 +1,39 @@
-//! vvx
+//! The virtual desk phone: flash, boot, configuration, screens, keys, sign-in, registration, lock.
+//!
+//! [`Phone`] is one actor on the network: it boots, shows screens, takes key presses and signs itself in to
+//! whatever pool answers, screen included. It knows no other actor's types; what it reads from an identity
+//! service or a pool it reads as it would a foreign product's.
+//!
+//! | module | promise |
+//! | --- | --- |
+//! | [`model`] | what each model and firmware can do |
+//! | [`flash`] | what survives a power cut |
+//! | [`config`] | settings, layer over layer |
+//! | [`log`] | the phone's own log, in the device's format |
+//! | [`boot`] | from power to Home: DHCP, clock, provisioning |
+//! | [`resolver`] | names to addresses by DNS |
+//! | [`fetch`] | HTTP requests, one after another |
+//! | [`setup`] | what a phone is made of |
+//! | [`phone`] | the actor: routes what happens to its machines |
+//! | [`screen`] | screens as data, and drawn in a terminal |
+//! | [`keys`] | keys, labels and text typed in |
+//! | [`sign_in`] | the numbered steps from *Sign In* to a certificate |
+//! | [`registration`] | REGISTER, its refreshes, its loss and return |
+//! | [`lock`] | the lock code |
+//! | [`events`] | the names of events that stories wait for |
+
+pub mod boot;
+pub mod config;
+pub mod events;
+pub mod fetch;
+pub mod flash;
+pub mod keys;
+pub mod lock;
+pub mod log;
+pub mod model;
+pub mod phone;
+pub mod registration;
+pub mod resolver;
+pub mod screen;
+pub mod setup;
+pub mod sign_in;

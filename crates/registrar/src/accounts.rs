@@ -1,0 +1,122 @@
+//! Accounts: who is known to the pool, where they are homed, and under which phone policy.
+//!
+//! The directory outlives a power cut of the pool, as a real pool's database does: what an administrator
+//! changed stays changed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Where an account is homed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// On this pool.
+    Here,
+    /// On the pool with this host name; clients are redirected there.
+    Pool(String),
+}
+
+/// What the in-band policy tells a phone about its lock (MS-SIPREGE 2.2.2.5.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhonePolicy {
+    /// Whether the phone must have a lock code (`EnforcePhoneLock`).
+    pub enforce_phone_lock: bool,
+    /// Fewest digits of a lock code (`MinPhonePinLength`), 4 to 15.
+    pub min_phone_pin_length: u8,
+    /// Idle time before the phone locks (`PhoneLockTimeout`), whole minutes on the phone's menu.
+    pub phone_lock_timeout: Duration,
+    /// SIP security mode as the policy spells it (`SIPSecurityMode`).
+    pub sip_security_mode: String,
+    /// Whether calls may be forwarded off the organisation and so on are not modelled; voice is on or off.
+    pub voice_enabled: bool,
+}
+
+impl Default for PhonePolicy {
+    /// A real pool's default: lock enforced, 6 digits, 10 minutes.
+    fn default() -> PhonePolicy {
+        PhonePolicy {
+            enforce_phone_lock: true,
+            min_phone_pin_length: 6,
+            phone_lock_timeout: Duration::from_secs(600),
+            sip_security_mode: "High".to_owned(),
+            voice_enabled: true,
+        }
+    }
+}
+
+/// One account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Its SIP address without scheme, lower case: `alice@contoso.example`.
+    pub address: String,
+    /// The name that identity's tokens carry (`upn`), lower case; usually the address.
+    pub upn: String,
+    /// The name people see.
+    pub display_name: String,
+    /// Its phone number as a tel URI (RFC 3966), if it has one.
+    pub tel: Option<String>,
+    /// Whether it may sign in.
+    pub enabled: bool,
+    /// Where it is homed.
+    pub home: Home,
+    /// What its phones are told.
+    pub policy: PhonePolicy,
+}
+
+impl Account {
+    /// An enabled account that is homed here, with default policy, no number and no pool password.
+    pub fn new(address: &str, display_name: &str) -> Account {
+        let address = normal(address);
+        Account {
+            upn: address.clone(),
+            address,
+            display_name: display_name.to_owned(),
+            tel: None,
+            enabled: true,
+            home: Home::Here,
+            policy: PhonePolicy::default(),
+        }
+    }
+
+    /// Its SIP URI: `sip:alice@contoso.example`.
+    pub fn sip_uri(&self) -> String {
+        format!("sip:{}", self.address)
+    }
+}
+
+/// The address inside `sip:Alice@Contoso.Example`, or a bare address, in lower case.
+pub fn normal(address_or_uri: &str) -> String {
+    let bare = match address_or_uri.get(..4) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("sip:") => &address_or_uri[4..],
+        _ => address_or_uri,
+    };
+    bare.to_ascii_lowercase()
+}
+
+/// The pool's directory.
+#[derive(Debug, Default)]
+pub struct Accounts {
+    by_address: BTreeMap<String, Account>,
+}
+
+impl Accounts {
+    /// A directory of these accounts; of two with one address the later counts.
+    pub fn new(accounts: impl IntoIterator<Item = Account>) -> Accounts {
+        let by_address = accounts.into_iter().map(|account| (normal(&account.address), account)).collect();
+        Accounts { by_address }
+    }
+
+    /// The account with this address; takes `sip:alice@…` and `alice@…`, in any case.
+    pub fn find(&self, address_or_uri: &str) -> Option<&Account> {
+        self.by_address.get(&normal(address_or_uri))
+    }
+
+    /// The account, to be changed.
+    pub fn find_mut(&mut self, address_or_uri: &str) -> Option<&mut Account> {
+        self.by_address.get_mut(&normal(address_or_uri))
+    }
+
+    /// Every account, by address.
+    pub fn iter(&self) -> impl Iterator<Item = &Account> {
+        self.by_address.values()
+    }
+}

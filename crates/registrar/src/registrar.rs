@@ -1,0 +1,240 @@
+//! The actor: routes what happens to the web and the SIP half, and serves the administrator's verbs.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use net::tls::ServerTls;
+use net::{
+    Crypto, Disk, Input, ListenSecurity, Node, Note, Outbox, Random, StreamEvent, StreamId, Time, WallClock,
+};
+use pki::Authority;
+
+use crate::accounts::{Accounts, Home, PhonePolicy};
+use crate::events;
+use crate::faults::{Exchange, Faults};
+use crate::published::Published;
+use crate::setup::Setup;
+use crate::sip::FrontEnd;
+
+/// What both halves of a pool share, lent for one call.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// Who is known here.
+    pub accounts: &'a mut Accounts,
+    /// Which client certificates count.
+    pub published: &'a mut Published,
+    /// Chance.
+    pub random: &'a mut Random,
+    /// The answers that are to go wrong.
+    pub faults: &'a mut Faults,
+    /// What the pool believes the date is.
+    pub clock: &'a WallClock,
+    /// The cryptography of the world.
+    pub crypto: Crypto,
+    /// The pool's host name.
+    pub host: &'a str,
+    /// The SIP domain.
+    pub domain: &'a str,
+    /// Who signs client certificates.
+    pub authority: &'a mut Authority,
+    /// What the pool shows in TLS.
+    pub tls: &'a Arc<ServerTls>,
+    /// The longest registration it grants.
+    pub registration_life: Duration,
+    /// Whether clients are to be made honest.
+    pub strict: bool,
+}
+
+/// What a pool keeps for itself across power cycles.
+#[derive(Debug)]
+struct Core {
+    accounts: Accounts,
+    published: Published,
+    random: Random,
+    faults: Faults,
+    clock: WallClock,
+    crypto: Crypto,
+    host: String,
+    domain: String,
+    authority: Authority,
+    tls: Arc<ServerTls>,
+    registration_life: Duration,
+    strict: bool,
+}
+
+impl Core {
+    fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            accounts: &mut self.accounts,
+            published: &mut self.published,
+            random: &mut self.random,
+            faults: &mut self.faults,
+            clock: &self.clock,
+            crypto: self.crypto,
+            host: &self.host,
+            domain: &self.domain,
+            authority: &mut self.authority,
+            tls: &self.tls,
+            registration_life: self.registration_life,
+            strict: self.strict,
+        }
+    }
+}
+
+/// Which half a stream belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Half {
+    Sip,
+    Web,
+}
+
+/// One front end of a pool.
+#[derive(Debug)]
+pub struct Registrar {
+    name: String,
+    address: IpAddr,
+    sip_port: u16,
+    core: Core,
+    front_end: FrontEnd,
+    streams: BTreeMap<StreamId, Half>,
+}
+
+impl Registrar {
+    /// A pool that has not been switched on.
+    pub fn new(setup: Setup) -> Registrar {
+        let front_end = FrontEnd::new(&setup);
+        Registrar {
+            name: setup.name,
+            address: setup.address,
+            sip_port: setup.sip_port,
+            core: Core {
+                accounts: Accounts::new(setup.accounts),
+                published: Published::default(),
+                random: setup.random,
+                faults: Faults::default(),
+                clock: setup.clock,
+                crypto: setup.crypto,
+                host: setup.host,
+                domain: setup.domain,
+                authority: setup.authority,
+                tls: setup.tls,
+                registration_life: setup.registration_life,
+                strict: setup.strict,
+            },
+            front_end,
+            streams: BTreeMap::new(),
+        }
+    }
+
+    /// Its name in the story.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its SIP half, to look at.
+    pub fn front_end(&self) -> &FrontEnd {
+        &self.front_end
+    }
+
+    /// Its directory, to look at.
+    pub fn accounts(&self) -> &Accounts {
+        &self.core.accounts
+    }
+
+    /// Its published certificates, to look at.
+    pub fn published(&self) -> &Published {
+        &self.core.published
+    }
+
+    /// Answers the next `count` exchanges of a kind with `status`, whatever they ask.
+    pub fn answer_next(&mut self, exchange: Exchange, count: u32, status: u16) {
+        self.core.faults.answer_next(exchange, count, status);
+    }
+
+    /// Forbids an account to sign in. Returns whether the account is known.
+    pub fn disable(&mut self, user: &str, now: Time, out: &mut Outbox) -> bool {
+        self.change(user, "disabled", now, out, |account| account.enabled = false)
+    }
+
+    /// Lets an account sign in again. Returns whether the account is known.
+    pub fn enable(&mut self, user: &str, now: Time, out: &mut Outbox) -> bool {
+        self.change(user, "enabled", now, out, |account| account.enabled = true)
+    }
+
+    /// Homes an account elsewhere, or here. Returns whether the account is known.
+    pub fn move_user(&mut self, user: &str, home: Home, now: Time, out: &mut Outbox) -> bool {
+        self.change(user, "moved", now, out, |account| account.home = home)
+    }
+
+    /// Gives an account another phone policy. Returns whether the account is known.
+    pub fn set_policy(&mut self, user: &str, policy: PhonePolicy, now: Time, out: &mut Outbox) -> bool {
+        self.change(user, "policy set", now, out, |account| account.policy = policy)
+    }
+
+    fn change(
+        &mut self,
+        user: &str,
+        what: &str,
+        now: Time,
+        out: &mut Outbox,
+        verb: impl FnOnce(&mut crate::accounts::Account),
+    ) -> bool {
+        let Some(account) = self.core.accounts.find_mut(user) else {
+            return false;
+        };
+        verb(account);
+        let address = account.address.clone();
+        out.note(Note::event(events::ACCOUNT_CHANGED, &address, what));
+        self.front_end.account_changed(now, &address, &mut self.core.parts(), out);
+        true
+    }
+
+    fn power_on(&mut self, now: Time, disk: &Disk, out: &mut Outbox) {
+        out.address(Some(self.address));
+        out.listen(self.sip_port, ListenSecurity::Tls(self.core.tls.clone()));
+        self.streams.clear();
+        self.front_end.power_on(now, disk, &mut self.core.parts(), out);
+    }
+
+    fn stream(&mut self, now: Time, stream: StreamId, event: StreamEvent, out: &mut Outbox) {
+        if let StreamEvent::Accepted { local, .. } = &event {
+            let half = if local.port() == self.sip_port { Half::Sip } else { Half::Web };
+            self.streams.insert(stream, half);
+        }
+        let is_over = matches!(event, StreamEvent::Closed(_));
+        match self.streams.get(&stream) {
+            Some(Half::Sip) => {
+                self.front_end.handle(now, (stream, event), &mut self.core.parts(), out);
+            }
+            Some(Half::Web) | None => {}
+        }
+        if is_over {
+            self.streams.remove(&stream);
+        }
+    }
+}
+
+impl Node for Registrar {
+    fn handle(&mut self, now: Time, input: Input, out: &mut Outbox) {
+        match input {
+            Input::PowerOn(disk) => self.power_on(now, &disk, out),
+            Input::PowerOff => {
+                self.streams.clear();
+                self.front_end.power_off();
+            }
+            Input::Woken => self.front_end.woken(now, &mut self.core.parts(), out),
+            // The pool listens to no UDP port.
+            Input::Datagram(_) => {}
+            Input::Stream(stream, event) => self.stream(now, stream, event, out),
+            Input::Kept(record) => {
+                self.front_end.kept(now, record, &mut self.core.parts(), out);
+            }
+        }
+    }
+
+    fn wake_at(&self) -> Option<Time> {
+        self.front_end.wake_at()
+    }
+}

@@ -1,0 +1,82 @@
+//! What a pool is built from.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use net::tls::{ServerTls, Trust};
+use net::{Crypto, Random, WallClock};
+use pki::Authority;
+
+use crate::accounts::Account;
+
+/// The identity service whose access tokens the pool takes: known by address, trust and published keys only.
+#[derive(Clone, Debug)]
+pub struct IdentityService {
+    /// Its host name, which its certificate must prove: `login.contoso.example`.
+    pub host: String,
+    /// Where it listens.
+    pub address: IpAddr,
+    /// Its HTTPS port, usually 443.
+    pub port: u16,
+    /// Path of its published keys (RFC 7517): `/common/discovery/keys`.
+    pub keys_path: String,
+    /// The `iss` values that count.
+    pub issuers: Vec<String>,
+    /// The `aud` values that mean this pool.
+    pub audiences: Vec<String>,
+    /// Whose word counts for its TLS certificate.
+    pub trust: Trust,
+}
+
+/// What a pool is built from.
+#[derive(Debug)]
+pub struct Setup {
+    /// Its name in the story.
+    pub name: String,
+    /// Its host name: `fe.contoso.example`. The TLS-DSK `targetname` and the host of every URL it hands out.
+    pub host: String,
+    /// The SIP domain it serves: `contoso.example`.
+    pub domain: String,
+    /// Its static address.
+    pub address: IpAddr,
+    /// What it believes the date is.
+    pub clock: WallClock,
+    /// Its chance.
+    pub random: Random,
+    /// The cryptography of its world.
+    pub crypto: Crypto,
+    /// What it shows at its TLS ports; the inner TLS of TLS-DSK shows the same.
+    pub tls: Arc<ServerTls>,
+    /// Who signs the client certificates it issues; its root is what phones download.
+    pub authority: Authority,
+    /// Whose access tokens it takes; `None` takes none.
+    pub identity: Option<IdentityService>,
+    /// Modern authentication: the `authorization_uri` it sends clients to; `None` offers only HTTP Basic.
+    pub modern_auth: Option<String>,
+    /// Whether the HTTP Basic way to a web ticket is open.
+    pub basic_auth: bool,
+    /// Who is known here.
+    pub accounts: Vec<Account>,
+    /// How long an issued client certificate lives; 180 days in a real pool.
+    pub certificate_life: Duration,
+    /// How long a web ticket lives; 8 hours in a real pool.
+    pub ticket_life: Duration,
+    /// The longest registration it grants, in whole seconds.
+    pub registration_life: Duration,
+    /// The SIP over TLS port, usually 5061.
+    pub sip_port: u16,
+    /// Makes clients honest: shorter lives, random realm and paths, refused good nonces.
+    pub strict: bool,
+}
+
+impl Setup {
+    /// The default life of a client certificate: 180 days.
+    pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(180 * 24 * 3600);
+    /// The default life of a web ticket: 8 hours.
+    pub const TICKET_LIFE: Duration = Duration::from_secs(8 * 3600);
+    /// The default longest registration: 10 minutes.
+    pub const REGISTRATION_LIFE: Duration = Duration::from_secs(600);
+    /// The SIP over TLS port (RFC 3261 §19.1.2).
+    pub const SIP_PORT: u16 = 5061;
+}

@@ -1,1 +1,28 @@
-//! pki
+//! The certificate authority: issue from a request, chains, revocation, and what a certificate says.
+//!
+//! Other people's tools accept what is made here: certificates follow RFC 5280 (serials of 128 random bits,
+//! key identifiers, critical basic constraints and key usage), requests are PKCS #10 (RFC 2986), revocation
+//! lists are RFC 5280 §5. All keys made here are P-256 and sign by RFC 6979, so in the simulation the same seed
+//! makes the same bytes.
+//!
+//! | module | promise |
+//! | --- | --- |
+//! | [`authority`] | a root, its intermediates, and what they issue |
+//! | [`request`] | certificate requests, checked; nothing of them counts but the public key |
+//! | [`certificate`] | what a certificate says, for people and for checks |
+//! | [`revocation`] | which certificates count no longer, since when and why |
+//! | [`pem`] | certificates and keys as text |
+//!
+//! Nothing in here knows networks or SIP.
+
+pub mod authority;
+pub mod certificate;
+pub mod pem;
+pub mod request;
+pub mod revocation;
+mod signer;
+
+pub use authority::{Authority, Holder, IssueError, Validity};
+pub use certificate::{Certificate, CertificateError, Serial};
+pub use request::{Asked, CertificateRequest, Digests, RequestError, make_request};
+pub use revocation::{Reason, Revocations, Revoked};

@@ -1,0 +1,441 @@
+//! Messages: an index of header slices over the octets as they came, and views read on demand.
+//!
+//! A [`Message`] keeps every octet it was made from. What it promises once it exists: a start line, headers
+//! within limits, and Via, From, To, Call-ID and CSeq present, single where they must be, and well formed, so
+//! the views of those cannot fail. Folded lines are joined for reading, never in the octets.
+
+mod error;
+mod index;
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+pub use error::{Fault, ParseError};
+pub use index::{HEADER_OCTETS_MAX, HEADERS_MAX, full_name, same_name};
+use index::{Index, Slot};
+pub(crate) use index::{find_empty_line, forbidden_octet};
+
+use crate::print::Draft;
+use crate::uri::Uri;
+use crate::value::{self, CSeq, Contacts, NameAddr, Via};
+
+/// One SIP request or response, as it came.
+#[derive(Clone)]
+pub struct Message {
+    bytes: Bytes,
+    index: Index,
+}
+
+/// Whether a [`Message`] asks or answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind<'a> {
+    /// A request.
+    Request {
+        /// The method, in its own case: methods are told apart by case.
+        method: &'a str,
+        /// The Request-URI as written.
+        uri: &'a str,
+    },
+    /// A response.
+    Response {
+        /// The status code, 100 to 699.
+        status: u16,
+        /// The reason phrase as it came; may be empty.
+        reason: &'a str,
+    },
+}
+
+impl Message {
+    /// Reads one message. A Content-Length shorter than what is there cuts the rest off (RFC 3261 §18.3); a
+    /// missing one takes everything.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, at which octet, and which status to answer with; [`ParseError::answer`] writes that
+    /// answer if there is enough left to address it.
+    pub fn parse(bytes: Bytes) -> Result<Message, ParseError> {
+        let leading = bytes.chunks_exact(2).take_while(|two| *two == b"\r\n").count() * 2;
+        let bytes = bytes.slice(leading..);
+        let (index, fault) = Index::read(&bytes)?;
+        let end = index.body_start + index.body_len;
+        let message = Message { bytes: bytes.slice(..end), index };
+        match fault.map_or_else(|| message.check(), Err) {
+            Ok(()) => Ok(message),
+            Err(why) => Err(why.answered_for(&message)),
+        }
+    }
+
+    /// The octets as they came.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Whether it asks or answers, and what its first line says.
+    pub fn kind(&self) -> Kind<'_> {
+        match &self.index.start {
+            index::Start::Request { method, uri } => {
+                Kind::Request { method: self.text(method), uri: self.text(uri) }
+            }
+            index::Start::Response { status, reason } => {
+                Kind::Response { status: *status, reason: self.text(reason) }
+            }
+        }
+    }
+
+    /// Whether it is a request.
+    pub fn is_request(&self) -> bool {
+        matches!(self.index.start, index::Start::Request { .. })
+    }
+
+    /// The method: a request's own, or that of the request which a response answers.
+    pub fn method(&self) -> &str {
+        match self.kind() {
+            Kind::Request { method, .. } => method,
+            Kind::Response { .. } => self.cseq().method,
+        }
+    }
+
+    /// The Request-URI of a request.
+    pub fn uri(&self) -> Option<Uri<'_>> {
+        match self.kind() {
+            Kind::Request { uri, .. } => Some(Uri::parse(uri).expect("checked when the message was read")),
+            Kind::Response { .. } => None,
+        }
+    }
+
+    /// The status of a response.
+    pub fn status(&self) -> Option<u16> {
+        match self.kind() {
+            Kind::Request { .. } => None,
+            Kind::Response { status, .. } => Some(status),
+        }
+    }
+
+    /// The reason phrase of a response.
+    pub fn reason(&self) -> Option<&str> {
+        match self.kind() {
+            Kind::Request { .. } => None,
+            Kind::Response { reason, .. } => Some(reason),
+        }
+    }
+
+    /// The value of the first header called `name`; case and compact forms do not matter, folds are joined.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let name = index::Name::of(name);
+        let slot = self.index.slots.iter().find(|slot| name.matches(slot, &self.bytes))?;
+        Some(self.value(slot))
+    }
+
+    /// The values of all headers called `name`, one for each line, in order.
+    pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let name = index::Name::of(name);
+        self.index
+            .slots
+            .iter()
+            .filter(move |slot| name.matches(slot, &self.bytes))
+            .map(|slot| self.value(slot))
+    }
+
+    /// Every header in order: its name as written, its value with folds joined.
+    pub fn all_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.index.slots.iter().map(|slot| (self.text(&slot.name), self.value(slot)))
+    }
+
+    /// The values of a header that is a comma list, over all its lines (RFC 3261 §7.3.1).
+    ///
+    /// # Errors
+    ///
+    /// If a list has an empty element, or a quote or bracket that does not end.
+    pub fn list(&self, name: &str) -> Result<Vec<&str>, ParseError> {
+        let name = index::Name::of(name);
+        let mut all = Vec::new();
+        for slot in self.index.slots.iter().filter(|slot| name.matches(slot, &self.bytes)) {
+            let parts = value::split_list(self.value(slot)).map_err(|why| self.malformed(slot, why))?;
+            all.extend(parts);
+        }
+        Ok(all)
+    }
+
+    /// Whether the comma list `name` (Supported, Require, Allow, …) names `token`, whatever its case.
+    pub fn lists(&self, name: &str, token: &str) -> bool {
+        self.headers(name).any(|line| line.split(',').any(|part| part.trim().eq_ignore_ascii_case(token)))
+    }
+
+    /// The body; empty if there is none.
+    pub fn body(&self) -> Bytes {
+        self.bytes.slice(self.index.body_start..)
+    }
+
+    /// The body as text, if it is UTF-8.
+    pub fn body_text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.bytes[self.index.body_start..]).ok()
+    }
+
+    /// The topmost Via.
+    pub fn via(&self) -> Via<'_> {
+        let first = self.list("Via").expect(CHECKED)[0];
+        Via::parse(first).expect(CHECKED)
+    }
+
+    /// All Via values, topmost first.
+    pub fn vias(&self) -> Vec<Via<'_>> {
+        let all = self.list("Via").expect(CHECKED);
+        all.into_iter().map(|value| Via::parse(value).expect(CHECKED)).collect()
+    }
+
+    /// Who it is from.
+    pub fn from(&self) -> NameAddr<'_> {
+        NameAddr::parse(self.header("From").expect(CHECKED)).expect(CHECKED)
+    }
+
+    /// Whom it is to.
+    pub fn to(&self) -> NameAddr<'_> {
+        NameAddr::parse(self.header("To").expect(CHECKED)).expect(CHECKED)
+    }
+
+    /// Its place in the order of requests.
+    pub fn cseq(&self) -> CSeq<'_> {
+        CSeq::parse(self.header("CSeq").expect(CHECKED)).expect(CHECKED)
+    }
+
+    /// Its Call-ID.
+    pub fn call_id(&self) -> &str {
+        self.header("Call-ID").expect(CHECKED)
+    }
+
+    /// What its Contact headers say.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be read, or `*` stands beside others. In a request that was checked on arrival; a response
+    /// is taken without.
+    pub fn contacts(&self) -> Result<Contacts<'_>, ParseError> {
+        let mut list = Vec::new();
+        let mut has_star = false;
+        let mut last = None;
+        for slot in self.slots("Contact") {
+            last = Some(slot);
+            let values = value::split_list(self.value(slot)).map_err(|why| self.malformed(slot, why))?;
+            for text in values {
+                if text == "*" {
+                    has_star = true;
+                } else {
+                    list.push(NameAddr::parse(text).map_err(|why| self.malformed(slot, why))?);
+                }
+            }
+        }
+        match last {
+            Some(slot) if has_star && !list.is_empty() => Err(self.malformed(slot, "a * beside addresses")),
+            _ if has_star => Ok(Contacts::All),
+            _ => Ok(Contacts::List(list)),
+        }
+    }
+
+    /// Seconds in the Expires header; `None` if it is absent. More than 2^32-1 counts as that (RFC 3261 §20.19).
+    pub fn expires(&self) -> Option<u32> {
+        let number = value::decimal(self.header("Expires")?)?;
+        Some(u32::try_from(number).unwrap_or(u32::MAX))
+    }
+
+    /// How many hops are left, if the message says.
+    pub fn max_forwards(&self) -> Option<u8> {
+        u8::try_from(value::decimal(self.header("Max-Forwards")?)?).ok()
+    }
+
+    /// The length of the body that the message names, if it does.
+    pub fn content_length(&self) -> Option<usize> {
+        self.index.content_length
+    }
+
+    /// The media type of the body as written, parameters included.
+    pub fn content_type(&self) -> Option<&str> {
+        self.header("Content-Type")
+    }
+
+    /// Whether the body is of this media type (`application/sdp`), whatever the parameters and case.
+    pub fn is_content(&self, media_type: &str) -> bool {
+        self.content_type().is_some_and(|value| {
+            let (essence, _) = value.split_once(';').unwrap_or((value, ""));
+            let essence: String = essence.split_whitespace().collect();
+            essence.eq_ignore_ascii_case(media_type)
+        })
+    }
+
+    /// Starts a response: Via, From, To, Call-ID and CSeq copied, the To tag of `tag` added if there is none yet
+    /// (RFC 3261 §8.2.6). A 100 goes without.
+    pub fn reply_tagged(&self, status: u16, reason: &str, tag: Option<&str>) -> Draft {
+        let mut draft = Draft::response(status, reason);
+        for (name, value) in self.all_headers() {
+            let name = full_name(name);
+            match name {
+                "Via" | "From" | "Call-ID" | "CSeq" => draft.push(name, value),
+                "To" => match tag {
+                    Some(tag) if status != 100 && self.to().tag().is_none() => {
+                        draft.push(name, &format!("{value};tag={tag}"));
+                    }
+                    _ => draft.push(name, value),
+                },
+                _ => {}
+            }
+        }
+        draft
+    }
+
+    /// As [`Message::reply_tagged`], with a tag made of the request itself: a server without state answers a
+    /// retransmission the same way (RFC 3261 §8.2.7).
+    pub fn reply(&self, status: u16, reason: &str) -> Draft {
+        let tag = index::stateless_tag(self);
+        self.reply_tagged(status, reason, Some(&tag))
+    }
+
+    /// The request as a server hands it on: the topmost Via notes where it really came from (RFC 3261 §18.2.1,
+    /// RFC 3581 §4). `None` if it already says the truth.
+    pub fn top_via_received_from(&self, peer: SocketAddr) -> Option<String> {
+        let via = self.via();
+        let wants_port = via.params.get("rport") == Some("");
+        let is_true = crate::uri::host_ip(via.host) == Some(peer.ip());
+        if is_true && !wants_port {
+            return None;
+        }
+        let text = self.list("Via").expect(CHECKED)[0];
+        let mut out = match (wants_port, text.find(";rport")) {
+            (true, Some(at)) => {
+                let (before, after) = text.split_at(at + ";rport".len());
+                format!("{before}={}{after}", peer.port())
+            }
+            _ => text.to_owned(),
+        };
+        out.push_str(&format!(";received={}", peer.ip()));
+        Some(out)
+    }
+
+    fn slots<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Slot> + use<'a> {
+        let name = index::Name::of(name);
+        self.index.slots.iter().filter(move |slot| name.matches(slot, &self.bytes))
+    }
+
+    fn text(&self, range: &index::Range) -> &str {
+        // The whole head was found to be UTF-8, and ranges are cut at ASCII octets.
+        std::str::from_utf8(&self.bytes[range.as_usize()]).expect("the head was checked to be UTF-8")
+    }
+
+    fn value<'a>(&'a self, slot: &'a Slot) -> &'a str {
+        match &slot.joined {
+            Some(joined) => joined,
+            None => self.text(&slot.value),
+        }
+    }
+
+    fn malformed(&self, slot: &Slot, why: &'static str) -> ParseError {
+        let name = self.text(&slot.name).to_owned();
+        ParseError::new(Fault::Malformed { name, why }, slot.value.start as usize)
+    }
+
+    /// What RFC 3261 wants of every message before anybody looks at its meaning.
+    fn check(&self) -> Result<(), ParseError> {
+        if let index::Start::Request { uri, .. } = &self.index.start {
+            let parsed = Uri::parse(self.text(uri))
+                .map_err(|why| ParseError::new(Fault::RequestUri(why), uri.start as usize))?;
+            // RFC 3261 §19.1.1: headers have no place in a Request-URI.
+            if parsed.headers.is_some() {
+                return Err(ParseError::new(Fault::RequestUri("headers in it"), uri.start as usize));
+            }
+        }
+        self.check_list("Via", |text| Via::parse(text).map(drop))?;
+        self.check_one("From", |text| NameAddr::parse(text).map(drop))?;
+        self.check_one("To", |text| NameAddr::parse(text).map(drop))?;
+        self.check_one("Call-ID", |text| {
+            let is_word = !text.is_empty() && !text.contains([' ', '\t', ',', ';']);
+            is_word.then_some(()).ok_or("not one word")
+        })?;
+        self.check_one("CSeq", |text| CSeq::parse(text).map(drop))?;
+        if let Kind::Request { method, .. } = self.kind() {
+            self.check_request(method)?;
+        }
+        Ok(())
+    }
+
+    fn check_request(&self, method: &str) -> Result<(), ParseError> {
+        if self.cseq().method != method {
+            let at = self.slots("CSeq").next().map_or(0, |slot| slot.value.start as usize);
+            return Err(ParseError::new(Fault::MethodMismatch, at));
+        }
+        self.check_optional("Max-Forwards", |text| {
+            value::decimal(text).filter(|hops| *hops <= 255).map(drop).ok_or("not a number from 0 to 255")
+        })?;
+        self.check_optional("Expires", |text| {
+            value::decimal(text).map(drop).ok_or("not a number of seconds")
+        })?;
+        self.check_optional("Content-Type", |text| {
+            let essence = text.split(';').next().unwrap_or("");
+            let is_type = essence
+                .split_once('/')
+                .is_some_and(|(kind, of)| value::is_token(kind.trim()) && value::is_token(of.trim()));
+            is_type.then_some(()).ok_or("not a media type")
+        })?;
+        self.contacts()?;
+        for name in ["Route", "Record-Route"] {
+            for slot in self.slots(name) {
+                let values = value::split_list(self.value(slot)).map_err(|why| self.malformed(slot, why))?;
+                for text in values {
+                    NameAddr::parse(text).map_err(|why| self.malformed(slot, why))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_list(
+        &self,
+        name: &'static str,
+        read: impl Fn(&str) -> Result<(), &'static str>,
+    ) -> Result<(), ParseError> {
+        let mut is_there = false;
+        for slot in self.slots(name) {
+            is_there = true;
+            let values = value::split_list(self.value(slot)).map_err(|why| self.malformed(slot, why))?;
+            for text in values {
+                read(text).map_err(|why| self.malformed(slot, why))?;
+            }
+        }
+        if is_there { Ok(()) } else { Err(ParseError::new(Fault::Missing(name), self.index.body_start)) }
+    }
+
+    fn check_one(
+        &self,
+        name: &'static str,
+        read: impl Fn(&str) -> Result<(), &'static str>,
+    ) -> Result<(), ParseError> {
+        if self.slots(name).next().is_none() {
+            return Err(ParseError::new(Fault::Missing(name), self.index.body_start));
+        }
+        self.check_optional(name, read)
+    }
+
+    fn check_optional(
+        &self,
+        name: &'static str,
+        read: impl Fn(&str) -> Result<(), &'static str>,
+    ) -> Result<(), ParseError> {
+        let mut slots = self.slots(name);
+        let Some(slot) = slots.next() else { return Ok(()) };
+        read(self.value(slot)).map_err(|why| self.malformed(slot, why))?;
+        match slots.next() {
+            Some(second) => Err(ParseError::new(Fault::Repeated(name), second.name.start as usize)),
+            None => Ok(()),
+        }
+    }
+}
+
+const CHECKED: &str = "checked when the message was read";
+
+impl std::fmt::Debug for Message {
+    /// The first line only: headers may carry credentials.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind() {
+            Kind::Request { method, uri } => write!(f, "Message({method} {uri})"),
+            Kind::Response { status, reason } => write!(f, "Message({status} {reason})"),
+        }
+    }
+}

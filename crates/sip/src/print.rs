@@ -1,0 +1,220 @@
+//! Writing messages: headers in the order given, Content-Length computed last, injection refused.
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::message::{Message, ParseError, same_name};
+use crate::value::is_token;
+
+/// A message in the making.
+///
+/// Headers are printed in the order they were pushed. Content-Length is never given: it stands last, or where
+/// [`Draft::content_length_here`] put it, and counts the body.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Draft {
+    first_line: FirstLine,
+    headers: Vec<(String, String)>,
+    length_at: Option<usize>,
+    body: Bytes,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum FirstLine {
+    Request { method: String, uri: String },
+    Response { status: u16, reason: String },
+}
+
+/// Why a draft cannot be printed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DraftError {
+    /// A method or a header name is no token.
+    #[error("`{0}` is no token")]
+    NotToken(String),
+    /// A value would begin another line, or holds a control character.
+    #[error("a control character in {0}")]
+    Control(String),
+    /// The Request-URI has a blank in it or is empty.
+    #[error("a blank in the Request-URI, or nothing at all")]
+    RequestUri,
+    /// The status is not from 100 to 699.
+    #[error("{0} is no status")]
+    Status(u16),
+    /// The draft names a Content-Length of its own.
+    #[error("a Content-Length of its own")]
+    Length,
+    /// What was printed is no message.
+    #[error("not a message: {0}")]
+    NotMessage(#[from] ParseError),
+}
+
+impl Draft {
+    /// Begins a request.
+    pub fn request(method: &str, uri: &str) -> Draft {
+        Draft::new(FirstLine::Request { method: method.to_owned(), uri: uri.to_owned() })
+    }
+
+    /// Begins a response. [`Message::reply`] begins one that fits its request.
+    pub fn response(status: u16, reason: &str) -> Draft {
+        Draft::new(FirstLine::Response { status, reason: reason.to_owned() })
+    }
+
+    fn new(first_line: FirstLine) -> Draft {
+        Draft { first_line, headers: Vec::new(), length_at: None, body: Bytes::new() }
+    }
+
+    /// Adds a header behind the others.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl AsRef<str>) -> Draft {
+        self.push(name, value.as_ref());
+        self
+    }
+
+    /// Adds a header behind the others.
+    pub fn push(&mut self, name: &str, value: &str) {
+        self.headers.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Puts `value` in place of the first header called `name` and takes the others away; adds it if there is
+    /// none.
+    pub fn set(&mut self, name: &str, value: &str) {
+        match self.headers.iter().position(|(known, _)| same_name(known, name)) {
+            Some(first) => {
+                value.clone_into(&mut self.headers[first].1);
+                self.retain_headers(|at, known| at <= first || !same_name(known, name));
+            }
+            None => self.push(name, value),
+        }
+    }
+
+    /// Takes away every header called `name`.
+    pub fn remove(&mut self, name: &str) {
+        self.retain_headers(|_, known| !same_name(known, name));
+    }
+
+    fn retain_headers(&mut self, keep: impl Fn(usize, &str) -> bool) {
+        let (mut at, mut gone_before) = (0, 0);
+        let length_at = self.length_at;
+        self.headers.retain(|(name, _)| {
+            let stays = keep(at, name);
+            if !stays && length_at.is_some_and(|mark| at < mark) {
+                gone_before += 1;
+            }
+            at += 1;
+            stays
+        });
+        self.length_at = length_at.map(|mark| mark - gone_before);
+    }
+
+    /// Content-Length stands here, between the headers pushed before and after.
+    #[must_use]
+    pub fn content_length_here(mut self) -> Draft {
+        self.length_at = Some(self.headers.len());
+        self
+    }
+
+    /// Sets the body and its media type.
+    #[must_use]
+    pub fn body(mut self, content_type: &str, body: impl Into<Bytes>) -> Draft {
+        self.set("Content-Type", content_type);
+        self.body = body.into();
+        self
+    }
+
+    /// The value of the first header called `name`.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| same_name(known, name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The method, if it is a request.
+    pub fn method(&self) -> Option<&str> {
+        match &self.first_line {
+            FirstLine::Request { method, .. } => Some(method),
+            FirstLine::Response { .. } => None,
+        }
+    }
+
+    /// The status, if it is a response.
+    pub fn status(&self) -> Option<u16> {
+        match self.first_line {
+            FirstLine::Request { .. } => None,
+            FirstLine::Response { status, .. } => Some(status),
+        }
+    }
+
+    /// Writes the octets.
+    ///
+    /// # Errors
+    ///
+    /// If a part would not come out as what it is: no token, a line break inside, a Content-Length of its own.
+    pub fn print(&self) -> Result<Bytes, DraftError> {
+        let mut out = Vec::with_capacity(512 + self.body.len());
+        match &self.first_line {
+            FirstLine::Request { method, uri } => {
+                if !is_token(method) {
+                    return Err(DraftError::NotToken(method.clone()));
+                }
+                if uri.is_empty() || uri.bytes().any(|b| b <= b' ' || b == 0x7f) {
+                    return Err(DraftError::RequestUri);
+                }
+                out.extend_from_slice(format!("{method} {uri} SIP/2.0\r\n").as_bytes());
+            }
+            FirstLine::Response { status, reason } => {
+                if !(100..700).contains(status) {
+                    return Err(DraftError::Status(*status));
+                }
+                no_control("the reason phrase", reason)?;
+                out.extend_from_slice(format!("SIP/2.0 {status} {reason}\r\n").as_bytes());
+            }
+        }
+        let length = format!("Content-Length: {}\r\n", self.body.len());
+        for (at, (name, value)) in self.headers.iter().enumerate() {
+            if self.length_at == Some(at) {
+                out.extend_from_slice(length.as_bytes());
+            }
+            if !is_token(name) {
+                return Err(DraftError::NotToken(name.clone()));
+            }
+            if same_name(name, "Content-Length") {
+                return Err(DraftError::Length);
+            }
+            no_control(name, value)?;
+            for part in [name, ": ", value, "\r\n"] {
+                out.extend_from_slice(part.as_bytes());
+            }
+        }
+        if self.length_at.is_none_or(|at| at >= self.headers.len()) {
+            out.extend_from_slice(length.as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(&self.body);
+        Ok(out.into())
+    }
+
+    /// Writes the octets and reads them back, so that what leaves is a message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Draft::print`], or if the result is no message that [`Message::parse`] takes.
+    pub fn message(&self) -> Result<Message, DraftError> {
+        Ok(Message::parse(self.print()?)?)
+    }
+}
+
+/// Refuses what would end the line early. A tab is a blank; a character behind a backslash may be anything
+/// but a line end, as received quoted strings have it.
+fn no_control(what: &str, value: &str) -> Result<(), DraftError> {
+    match crate::message::forbidden_octet(value.as_bytes()) {
+        Some(_) => Err(DraftError::Control(what.to_owned())),
+        None => Ok(()),
+    }
+}
+
+impl std::fmt::Debug for Draft {
+    /// The first line only: headers may carry credentials.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.first_line {
+            FirstLine::Request { method, uri } => write!(f, "Draft({method} {uri})"),
+            FirstLine::Response { status, reason } => write!(f, "Draft({status} {reason})"),
+        }
+    }
+}

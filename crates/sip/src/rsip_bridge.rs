@@ -1,0 +1,1 @@
+//! rsip_bridge

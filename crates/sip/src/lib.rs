@@ -32,6 +32,7 @@ pub mod transaction;
 pub mod uri;
 pub mod value;
 
+pub use association::SecurityAssociation;
 pub use framing::{Frame, Framer};
 pub use message::{Fault, Message, ParseError};
 pub use print::{Draft, DraftError};

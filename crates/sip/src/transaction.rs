@@ -1,1 +1,13 @@
-//! transaction
+//! Transactions: one request and its answers, repeated by timers where the way loses messages (RFC 3261 §17).
+//!
+//! A transaction owns no socket and no clock. It is told what came and what time it is, and says what to send and
+//! when it wants to be woken. INVITE transactions will stand beside the two here.
+
+mod client;
+mod server;
+
+pub use client::{Came, Client, Woke};
+pub use server::{Arrival, Server, ServerKey, Servers};
+
+/// Branches that begin so are unique by themselves (RFC 3261 §8.1.1.7).
+pub const MAGIC_COOKIE: &str = "z9hG4bK";

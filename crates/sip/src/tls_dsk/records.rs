@@ -1,0 +1,42 @@
+//! Flights as TLS records (RFC 5246 §6.2): cut, and judged by their kind, before an engine sees them.
+
+use super::DskError;
+
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+/// The longest fragment of an encrypted record.
+const FRAGMENT_MAX: usize = (1 << 14) + 2048;
+
+/// Cuts a flight into whole records.
+pub(super) fn split(flight: &[u8]) -> Result<Vec<&[u8]>, DskError> {
+    let mut records = Vec::new();
+    let mut rest = flight;
+    while !rest.is_empty() {
+        let Some((header, fragment)) = rest.split_at_checked(5) else {
+            return Err(DskError::NotRecords("the last one has no whole header"));
+        };
+        if !matches!(header[0], CHANGE_CIPHER_SPEC | ALERT | HANDSHAKE) {
+            return Err(DskError::NotRecords("one of another kind than a handshake's"));
+        }
+        if header[1] != 3 {
+            return Err(DskError::NotRecords("one of another protocol than TLS"));
+        }
+        let len = usize::from(u16::from_be_bytes([header[3], header[4]]));
+        if len == 0 || len > FRAGMENT_MAX {
+            return Err(DskError::NotRecords("one that is empty or too long"));
+        }
+        if fragment.len() < len {
+            return Err(DskError::NotRecords("the last one is not whole"));
+        }
+        let (record, after) = rest.split_at(5 + len);
+        records.push(record);
+        rest = after;
+    }
+    Ok(records)
+}
+
+/// Whether any record of a flight is an alert.
+pub(super) fn has_alert(flight: &[u8]) -> bool {
+    split(flight).is_ok_and(|records| records.iter().any(|record| record[0] == ALERT))
+}

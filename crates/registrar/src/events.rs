@@ -14,14 +14,22 @@ pub const CERTIFICATE_REVOKED: &str = "certificate-revoked";
 pub const ROOT_CHAIN_DOWNLOADED: &str = "root-chain-downloaded";
 /// An administrator changed an account.
 pub const ACCOUNT_CHANGED: &str = "account-changed";
-/// A binding was made or refreshed.
+/// A request without credentials that count was challenged.
+pub const CHALLENGED: &str = "challenged";
+/// A handshake that should have proved who speaks did not.
+pub const HANDSHAKE_FAILED: &str = "handshake-failed";
+/// A request was refused because its signature is wrong or was used before.
+pub const REQUEST_REFUSED: &str = "request-refused";
+/// A binding was made and is on disk.
 pub const REGISTERED: &str = "registered";
+/// A binding was refreshed and is on disk.
+pub const REGISTRATION_REFRESHED: &str = "registration-refreshed";
 /// A REGISTER was refused.
 pub const REGISTRATION_REFUSED: &str = "registration-refused";
-/// A binding ended because its endpoint said so.
-pub const UNREGISTERED: &str = "unregistered";
-/// A binding ended because nobody refreshed it.
-pub const REGISTRATION_EXPIRED: &str = "registration-expired";
+/// A binding ended because its endpoint or an administrator said so.
+pub const DEREGISTERED: &str = "deregistered";
+/// A binding ended because nobody refreshed it, or because its connection was gone for too long.
+pub const BINDING_EXPIRED: &str = "binding-expired";
 
 /// Every name with what it means.
 pub const ALL: &[(&str, &str)] = &[
@@ -32,8 +40,12 @@ pub const ALL: &[(&str, &str)] = &[
     (CERTIFICATE_REVOKED, "a client certificate was revoked"),
     (ROOT_CHAIN_DOWNLOADED, "somebody downloaded the pool's root certificate"),
     (ACCOUNT_CHANGED, "an administrator changed an account"),
-    (REGISTERED, "a binding was made or refreshed"),
+    (CHALLENGED, "a request without credentials that count was challenged"),
+    (HANDSHAKE_FAILED, "a handshake did not prove who speaks"),
+    (REQUEST_REFUSED, "a request was refused because its signature is wrong or was used before"),
+    (REGISTERED, "a binding was made"),
+    (REGISTRATION_REFRESHED, "a binding was refreshed"),
     (REGISTRATION_REFUSED, "a REGISTER was refused"),
-    (UNREGISTERED, "a binding ended because its endpoint said so"),
-    (REGISTRATION_EXPIRED, "a binding ended because nobody refreshed it"),
+    (DEREGISTERED, "a binding ended because its endpoint or an administrator said so"),
+    (BINDING_EXPIRED, "a binding ended because nobody refreshed it, or its connection was gone for too long"),
 ];

@@ -49,6 +49,11 @@ impl Faults {
         self.0.insert(exchange, (count, status));
     }
 
+    /// The status that the next exchange of this kind is to be answered with, without counting down.
+    pub fn peek(&self, exchange: Exchange) -> Option<u16> {
+        self.0.get(&exchange).map(|(_, status)| *status)
+    }
+
     /// The status that this exchange must be answered with, if it is to go wrong; counts down.
     pub fn take(&mut self, exchange: Exchange) -> Option<u16> {
         let (left, status) = self.0.get_mut(&exchange)?;

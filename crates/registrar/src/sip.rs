@@ -1,7 +1,11 @@
 //! The SIP half of the pool.
 
+pub mod answer;
 pub mod bindings;
 pub mod in_band;
+pub mod notice;
+pub mod refusal;
+pub mod register;
 
 use net::{Disk, Outbox, RecordId, StreamEvent, StreamId, Time};
 

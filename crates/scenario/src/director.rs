@@ -1,0 +1,381 @@
+//! The director tells a story to a cast: it lets time pass, has people and administrators act, lays faults over the
+//! world, and watches what is claimed.
+//!
+//! A step that acts is done at once. A step that waits holds its line of steps up while the world goes on; `parallel`
+//! lets several lines wait side by side. After everything that happens the director looks again.
+
+mod acts;
+mod faults;
+mod told;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use net::{NodeId, Step as Happening, Time, World as _};
+
+pub use self::told::{Failure, Told};
+
+use crate::cast::Cast;
+use crate::expectation::{self, Verdict};
+use crate::language::{Expect, Never, Since, Step, Text, Verb};
+use crate::mistakes::Place;
+
+/// How long a person's step waits for the pages that it leads to.
+const PERSON_PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// How long the lab runs on after the last step, so that what the story forbids has a chance to show.
+const AFTERMATH: Duration = Duration::from_secs(2);
+
+/// How much may happen in one telling: far more than any story, so that a lab gone wild comes to an end.
+const HAPPENINGS_MAX: u64 = 200_000_000;
+
+/// What a line of steps waits for.
+#[derive(Debug)]
+enum Wait<'s> {
+    /// Nothing: the next step is due.
+    Nothing,
+    /// A moment.
+    Until(Time),
+    /// A claim, at most until the moment.
+    Claim { expect: &'s Expect, place: Place, until: Time },
+    /// A person's pages, at most until the moment.
+    Person { who: NodeId, until: Time },
+    /// A phone that shuts down in good order and comes up again.
+    Restart { who: NodeId, on_at: Time },
+    /// The lines of a `parallel`.
+    Lines(Vec<Line<'s>>),
+}
+
+/// Steps that are told one after the other, with where they have got to.
+#[derive(Debug)]
+struct Line<'s> {
+    stack: Vec<Level<'s>>,
+    wait: Wait<'s>,
+}
+
+#[derive(Debug)]
+struct Level<'s> {
+    steps: &'s [Step],
+    next: usize,
+    rounds_left: u32,
+}
+
+impl<'s> Line<'s> {
+    fn new(steps: &'s [Step]) -> Line<'s> {
+        Line { stack: vec![Level { steps, next: 0, rounds_left: 0 }], wait: Wait::Nothing }
+    }
+
+    /// The next step, if any is left.
+    fn next_step(&mut self) -> Option<&'s Step> {
+        loop {
+            let level = self.stack.last_mut()?;
+            if let Some(step) = level.steps.get(level.next) {
+                level.next += 1;
+                return Some(step);
+            }
+            if level.rounds_left > 0 {
+                level.rounds_left -= 1;
+                level.next = 0;
+            } else {
+                self.stack.pop();
+            }
+        }
+    }
+
+    /// The next moment at which this line has something to do if nothing happens before.
+    fn wakes_at(&self) -> Option<Time> {
+        match &self.wait {
+            Wait::Nothing => None,
+            Wait::Until(at)
+            | Wait::Claim { until: at, .. }
+            | Wait::Person { until: at, .. }
+            | Wait::Restart { on_at: at, .. } => Some(*at),
+            Wait::Lines(lines) => lines.iter().filter_map(Line::wakes_at).min(),
+        }
+    }
+}
+
+/// Something that is due later, whatever line of the story is told then.
+#[derive(Debug)]
+enum Due {
+    PowerOn(NodeId),
+    EndRule(String),
+    RestoreLink { site: String, undo: faults::LinkBefore },
+}
+
+/// Something that may not come to hold.
+#[derive(Debug)]
+struct Forbidden<'s> {
+    never: &'s Never,
+    place: Place,
+    /// Journal entries before this one do not count.
+    since: usize,
+    /// Entries up to here were looked at.
+    seen: usize,
+}
+
+/// Tells one case of a story.
+pub struct Director<'s> {
+    cast: Cast,
+    captured: BTreeMap<String, String>,
+    agenda: Vec<(Time, Due)>,
+    /// Devices whose power goes at a planned write, and how long it stays away.
+    planned_cuts: Vec<(NodeId, Option<Duration>)>,
+    forbidden: Vec<Forbidden<'s>>,
+    /// For each verb told, how long the journal was at the last step of that verb.
+    last_told: BTreeMap<&'static str, usize>,
+    steps_told: u32,
+    rules_made: u32,
+}
+
+impl<'s> Director<'s> {
+    /// A director for this cast, whose services have power and whose phones have not.
+    pub fn new(cast: Cast) -> Director<'s> {
+        Director {
+            cast,
+            captured: BTreeMap::new(),
+            agenda: Vec::new(),
+            planned_cuts: Vec::new(),
+            forbidden: Vec::new(),
+            last_told: BTreeMap::new(),
+            steps_told: 0,
+            rules_made: 0,
+        }
+    }
+
+    /// Tells the steps to their end, or to the first that fails.
+    pub fn tell(mut self, steps: &'s [Step]) -> Told {
+        let mut line = Line::new(steps);
+        let failure = self.run(&mut line).err();
+        Told { failure, steps: self.steps_told, lab_time: self.cast.sim.now(), cast: self.cast }
+    }
+
+    fn run(&mut self, line: &mut Line<'s>) -> Result<(), Failure> {
+        let mut happenings = 0;
+        loop {
+            if self.advance(line)? {
+                break;
+            }
+            self.let_time_pass(line.wakes_at())?;
+            happenings += 1;
+            if happenings > HAPPENINGS_MAX {
+                return Err(self.failure(None, "the lab does not come to rest".to_owned(), None));
+            }
+        }
+        let end = self.cast.sim.now() + AFTERMATH;
+        while self.cast.sim.now() < end {
+            self.let_time_pass(Some(end))?;
+        }
+        Ok(())
+    }
+
+    /// Lets the next thing happen, at most until `until`, and does what has become due.
+    fn let_time_pass(&mut self, until: Option<Time>) -> Result<(), Failure> {
+        let due = self.agenda.iter().map(|(at, _)| *at).min();
+        let until = [until, due].into_iter().flatten().min().unwrap_or(Time::NEVER);
+        if self.cast.sim.now() < until || until == Time::NEVER {
+            let _: Happening = self.cast.sim.step(until);
+        }
+        self.watch_planned_cuts();
+        self.do_what_is_due();
+        self.watch_the_forbidden()
+    }
+
+    fn watch_planned_cuts(&mut self) {
+        let now = self.cast.sim.now();
+        let mut gone = Vec::new();
+        self.planned_cuts.retain(|&(who, lasts)| {
+            let is_on = self.cast.sim.is_on(who);
+            if !is_on {
+                gone.push((who, lasts));
+            }
+            is_on
+        });
+        for (who, lasts) in gone {
+            if let Some(lasts) = lasts {
+                self.agenda.push((now + lasts, Due::PowerOn(who)));
+            }
+        }
+    }
+
+    fn do_what_is_due(&mut self) {
+        let now = self.cast.sim.now();
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.agenda).into_iter().partition(|(at, _)| *at <= now);
+        self.agenda = later;
+        for (_, what) in due {
+            match what {
+                Due::PowerOn(who) => self.cast.sim.power_on(who),
+                Due::EndRule(name) => {
+                    self.cast.sim.remove_rule(&name);
+                }
+                Due::RestoreLink { site, undo } => self.restore_link(&site, undo),
+            }
+        }
+    }
+
+    fn watch_the_forbidden(&mut self) -> Result<(), Failure> {
+        let length = self.cast.sim.journal().entries().len();
+        for index in 0..self.forbidden.len() {
+            let Forbidden { never, place, since, seen } = &self.forbidden[index];
+            if *seen == length {
+                continue;
+            }
+            let verdict = expectation::judge(&self.cast, &never.claim, *since, &self.captured);
+            let place = *place;
+            self.forbidden[index].seen = length;
+            if verdict == Verdict::Holds {
+                let title = format!("{} happened, which it never may", expectation::title(&never.claim));
+                let subject = expectation::subject(&never.claim);
+                return Err(self.failure(Some(place), title, subject));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what can be told of `line` now; says whether it is at its end.
+    fn advance(&mut self, line: &mut Line<'s>) -> Result<bool, Failure> {
+        loop {
+            match std::mem::replace(&mut line.wait, Wait::Nothing) {
+                Wait::Nothing => {}
+                wait => {
+                    if let Some(wait) = self.still_waits(wait)? {
+                        line.wait = wait;
+                        return Ok(false);
+                    }
+                }
+            }
+            let Some(step) = line.next_step() else { return Ok(true) };
+            self.steps_told += 1;
+            line.wait = self.take_step(line, step)?;
+            self.last_told.insert(step.verb.name(), self.cast.sim.journal().entries().len());
+        }
+    }
+
+    /// Looks whether a wait is over; gives it back if it is not.
+    fn still_waits(&mut self, wait: Wait<'s>) -> Result<Option<Wait<'s>>, Failure> {
+        let now = self.cast.sim.now();
+        match wait {
+            Wait::Nothing => Ok(None),
+            Wait::Until(at) => Ok((now < at).then_some(Wait::Until(at))),
+            Wait::Claim { expect, place, until } => {
+                match expectation::judge(&self.cast, &expect.claim, 0, &self.captured) {
+                    Verdict::Holds => Ok(None),
+                    Verdict::Not(_) if now < until => Ok(Some(Wait::Claim { expect, place, until })),
+                    Verdict::Not(instead) => Err(self.unmet(expect, place, &instead)),
+                }
+            }
+            Wait::Person { who, until } => {
+                let is_busy = self.cast.sim.look(who).person().is_some_and(|person| person.is_busy());
+                Ok((is_busy && now < until).then_some(Wait::Person { who, until }))
+            }
+            Wait::Restart { who, on_at } => {
+                if now < on_at {
+                    return Ok(Some(Wait::Restart { who, on_at }));
+                }
+                self.cast.sim.power_on(who);
+                Ok(None)
+            }
+            Wait::Lines(mut lines) => {
+                let mut all_done = true;
+                for line in &mut lines {
+                    all_done &= self.advance(line)?;
+                }
+                Ok((!all_done).then_some(Wait::Lines(lines)))
+            }
+        }
+    }
+
+    fn unmet(&self, expect: &Expect, place: Place, instead: &str) -> Failure {
+        let mut title = format!("{} should {}", expectation::who(&expect.claim), expectation::wish(&expect.claim));
+        if let Some(within) = expect.within {
+            title.push_str(&format!(" within {}", net::time::spell(within)));
+        }
+        if !instead.is_empty() {
+            title.push_str(&format!(", but {instead}"));
+        }
+        self.failure(Some(place), title, expectation::subject(&expect.claim))
+    }
+
+    fn failure(&self, place: Option<Place>, title: String, subject: Option<String>) -> Failure {
+        Failure::new(&self.cast, place, title, subject)
+    }
+
+    /// A step that cannot be done.
+    fn cannot(&self, place: Place, subject: &str, why: impl std::fmt::Display) -> Failure {
+        self.failure(Some(place), format!("{subject}: {why}"), Some(subject.to_owned()))
+    }
+
+    fn fill(&self, text: &Text, place: Place) -> Result<String, Failure> {
+        text.fill(&self.captured).map_err(|name| {
+            self.failure(Some(place), format!("nothing was captured as `{name}` yet"), None)
+        })
+    }
+
+    fn take_step(&mut self, line: &mut Line<'s>, step: &'s Step) -> Result<Wait<'s>, Failure> {
+        let now = self.cast.sim.now();
+        let place = step.place;
+        match &step.verb {
+            Verb::Wait(wait) => Ok(Wait::Until(now + wait.lasts)),
+            Verb::At(at) => Ok(Wait::Until(self.cast.moment(&at.time))),
+            Verb::Expect(expect) => {
+                let until = now + expect.within.unwrap_or(Duration::ZERO);
+                Ok(Wait::Claim { expect, place, until })
+            }
+            Verb::Never(never) => {
+                let length = self.cast.sim.journal().entries().len();
+                let since = match &never.since {
+                    Some(Since(verb)) => self.last_told.get(verb.as_str()).copied().unwrap_or(length),
+                    None => length,
+                };
+                self.forbidden.push(Forbidden { never, place, since, seen: 0 });
+                self.watch_the_forbidden()?;
+                Ok(Wait::Nothing)
+            }
+            Verb::Capture(capture) => {
+                self.capture(capture, place)?;
+                Ok(Wait::Nothing)
+            }
+            Verb::Parallel(parallel) => {
+                Ok(Wait::Lines(parallel.0.iter().map(|branch| Line::new(&branch.0)).collect()))
+            }
+            Verb::Repeat(repeat) => {
+                let rounds_left = repeat.times.saturating_sub(1);
+                line.stack.push(Level { steps: &repeat.steps, next: 0, rounds_left });
+                Ok(Wait::Nothing)
+            }
+            Verb::Include(include) => {
+                line.stack.push(Level { steps: &include.steps, next: 0, rounds_left: 0 });
+                Ok(Wait::Nothing)
+            }
+            Verb::PowerOn(_)
+            | Verb::Reboot(_)
+            | Verb::Press(_)
+            | Verb::Type(_)
+            | Verb::SetLockCode(_)
+            | Verb::Unlock(_)
+            | Verb::Configure(_)
+            | Verb::FactoryReset(_) => self.act_on_phone(step),
+            Verb::Browse(_)
+            | Verb::Submit(_)
+            | Verb::Click(_)
+            | Verb::SignIn(_)
+            | Verb::CloseBrowser(_)
+            | Verb::Provision(_) => self.act_as_person(step),
+            Verb::ChangePassword(_)
+            | Verb::Disable(_)
+            | Verb::Enable(_)
+            | Verb::RevokeSessions(_)
+            | Verb::SetPolicy(_)
+            | Verb::RevokeCertificate(_)
+            | Verb::MoveUser(_) => self.administer(step),
+            Verb::PowerCut(_)
+            | Verb::Network(_)
+            | Verb::Stop(_)
+            | Verb::Start(_)
+            | Verb::Answer(_)
+            | Verb::Clock(_)
+            | Verb::Dns(_) => self.lay_fault(step),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `lab.yaml`: the place. What exists, and what it is called.
+//!
+//! Units are in the values (`12ms`, `180d`, `0.5%`); unknown keys are refused with the nearest known one
+//! named. A [`Lab`] has passed every check across its parts: names are there, addresses do not collide, and
+//! nothing in it pretends to be a real service.
+
+mod check;
+mod identity;
+mod people;
+mod phones;
+mod pool;
+mod sites;
+
+use std::collections::BTreeMap;
+
+pub use identity::{ConditionalAccess, Identity, Profile, Rule};
+pub use people::{Person, PersonKind, Role, SecondFactorKind, Secret};
+pub use phones::Phone;
+pub use pool::{PhoneLock, Policies, Pool};
+pub use sites::{Dhcp, Link, Site};
+
+use net::Wall;
+
+use crate::yaml::record::record;
+use crate::yaml::{Kind, Located, Names};
+
+/// A lab: the whole of `lab.yaml`.
+pub type Named<T> = BTreeMap<String, Located<T>>;
+
+record! {
+    /// A lab: what exists, where, and by what name.
+    "a lab" pub struct Lab {
+        /// The domain of its accounts and servers; one that no real network uses, such as `contoso.example`.
+        "domain" domain: Located<String> = Located { value: "contoso.example".into(), place: Default::default() },
+        /// What the lab's clocks say at 0.000s.
+        "epoch" epoch: Wall = Wall::from_unix_secs(1_539_075_600),
+        /// What its chance is drawn from; the same seed gives the same run.
+        "seed" seed: u64 = 7,
+        /// The identity service.
+        "identity" identity: Identity = Identity::standard(),
+        /// The pool, if there is one; its name is then `fe`.
+        "pool" pool: Option<Located<Pool>>,
+        /// The pools by name, if there are several. The first of them is where people are without `pool`.
+        "pools" pools: Named<Pool>,
+        /// Policies.
+        "policies" policies: Policies = Policies::standard(),
+        /// People and accounts by name.
+        "people" people: Named<Person>,
+        /// Sites by name.
+        "sites" sites: Named<Site>,
+        /// Phones by name.
+        "phones" phones: Named<Phone>,
+        /// Files on every site's provisioning server: names and contents.
+        "provisioning" provisioning: BTreeMap<String, String>,
+    }
+    check check::lab
+}
+
+impl Lab {
+    /// The pools by name, the single one of `pool` included. In the order of their names, `fe` first.
+    pub fn all_pools(&self) -> Vec<(&str, &Pool)> {
+        let single = self.pool.iter().map(|pool| ("fe", &pool.value));
+        let mut pools: Vec<(&str, &Pool)> =
+            single.chain(self.pools.iter().map(|(name, pool)| (name.as_str(), &pool.value))).collect();
+        pools.sort_by_key(|(name, _)| (*name != "fe", *name));
+        pools
+    }
+
+    /// The host name of the identity service.
+    pub fn identity_host(&self) -> String {
+        match &self.identity.host {
+            Some(host) => host.value.clone(),
+            None => format!("login.{}", self.domain.value),
+        }
+    }
+
+    /// The names that stories may use.
+    pub fn names(&self) -> Names {
+        let mut names = Names::default();
+        names.know(Kind::Person, self.people.keys().map(String::as_str));
+        names.know(Kind::Phone, self.phones.keys().map(String::as_str));
+        names.know(Kind::Site, self.sites.keys().map(String::as_str));
+        let pools: Vec<&str> = self.all_pools().into_iter().map(|(name, _)| name).collect();
+        names.know(Kind::Pool, pools.iter().copied());
+        let of_sites: Vec<String> = (self.sites.keys())
+            .flat_map(|site| [format!("{site}.dhcp"), format!("{site}.provisioning")])
+            .collect();
+        let services = ["identity", "registrar", "dns", "ntp"].into_iter().chain(pools);
+        names.know(Kind::Service, services.chain(of_sites.iter().map(String::as_str)));
+        names
+    }
+}

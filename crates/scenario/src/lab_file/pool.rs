@@ -1,0 +1,66 @@
+//! The pool, and what it tells phones.
+
+use std::time::Duration;
+
+use super::check;
+use super::identity::ConditionalAccess;
+use crate::yaml::Located;
+use crate::yaml::record::record;
+
+record! {
+    /// A pool: autodiscover, web tickets, certificates, registration.
+    "a pool" pub struct Pool {
+        /// Its host name.
+        "host" host: Located<String>,
+        /// The port of SIP over TLS.
+        "sip" sip: u16 = 5061,
+        /// The port of its web services.
+        "web" web: u16 = 443,
+        /// How long the certificates live that it gives to phones.
+        "certificate-life" certificate_life: Duration = Duration::from_secs(180 * 86_400),
+        /// The longest registration that it grants.
+        "registration" registration: Duration = Duration::from_secs(2 * 3600),
+        /// Whether its web services take tokens of the identity service.
+        "modern-auth" modern_auth: bool = true,
+        /// Whether it makes phones honest: stale nonces, shorter expiries, paths that move.
+        "strict" strict: bool = false,
+    }
+    check check::pool
+}
+
+record! {
+    /// Policies of the tenant.
+    "`policies`" pub struct Policies {
+        /// What the pool tells phones about their lock.
+        "phone-lock" phone_lock: PhoneLock = PhoneLock::standard(),
+        /// The conditional access rules of the identity service.
+        "conditional-access" conditional_access: Vec<ConditionalAccess>,
+    }
+}
+
+impl Policies {
+    /// What they are when `lab.yaml` says nothing.
+    pub fn standard() -> Policies {
+        Policies { phone_lock: PhoneLock::standard(), conditional_access: Vec::new() }
+    }
+}
+
+record! {
+    /// What the pool tells phones about their lock.
+    "`phone-lock`" pub struct PhoneLock {
+        /// Whether phones must be locked by a code.
+        "enforce" enforce: bool = true,
+        /// The fewest digits of a code: 4 to 15.
+        "min-digits" min_digits: u8 = 6,
+        /// How long a phone waits before it locks itself: less than an hour.
+        "idle" idle: Duration = Duration::from_secs(10 * 60),
+    }
+    check check::phone_lock
+}
+
+impl PhoneLock {
+    /// What it is when `lab.yaml` says nothing.
+    pub fn standard() -> PhoneLock {
+        PhoneLock { enforce: true, min_digits: 6, idle: Duration::from_secs(10 * 60) }
+    }
+}

@@ -1,0 +1,19 @@
+//! YAML that strangers may have written: limits first, then a tree that knows the place of every part.
+//!
+//! This is the one module that names the YAML crate. [`parse`] turns text into [`Node`]s under [`Limits`];
+//! a limit that is met is named in the mistake. Typed values are then read from the tree by a [`Reader`],
+//! which collects mistakes instead of stopping at the first.
+//!
+//! Not taken from YAML: tags, merge keys (`<<`), several documents in a file, keys that are not plain words.
+//! Anchors and aliases work, in number and in effect limited.
+
+mod node;
+mod parse;
+pub(crate) mod reader;
+pub(crate) mod record;
+pub(crate) mod values;
+
+pub use node::{Content, Entry, Node};
+pub use parse::{Limits, parse};
+pub use reader::{Kind, Names, Reader, Value};
+pub use values::{Drift, Located, Mac, OneOrMany, Share, Shift, Subnet};

@@ -4,7 +4,15 @@
 //! changed stays changed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use net::Random;
+use subtle::ConstantTimeEq as _;
+
+/// The longest pool password, in octets.
+pub const PASSWORD_LIMIT: usize = 256;
 
 /// Where an account is homed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +51,43 @@ impl Default for PhonePolicy {
     }
 }
 
+/// A pool password, as the directory keeps it: argon2id (RFC 9106) and its salt.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash {
+    salt: [u8; 16],
+    hash: [u8; 32],
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(•••)")
+    }
+}
+
+impl PasswordHash {
+    /// Hashes a password. It costs 7 MiB and some ten milliseconds by intent; of a password longer than
+    /// [`PASSWORD_LIMIT`] nothing is ever proved.
+    pub fn new(password: &str, random: &mut Random) -> PasswordHash {
+        let salt = random.bytes();
+        PasswordHash { salt, hash: slow_hash(password, &salt) }
+    }
+
+    fn is_of(&self, password: &str) -> bool {
+        let hash = slow_hash(password, &self.salt);
+        password.len() <= PASSWORD_LIMIT && bool::from(hash.ct_eq(&self.hash))
+    }
+}
+
+fn slow_hash(password: &str, salt: &[u8; 16]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    let params = Params::new(7 << 10, 5, 1, Some(hash.len())).expect("constants within argon2's limits");
+    let octets = password.as_bytes();
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(&octets[..octets.len().min(PASSWORD_LIMIT)], salt, &mut hash)
+        .expect("lengths within argon2's limits");
+    hash
+}
+
 /// One account.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -60,6 +105,8 @@ pub struct Account {
     pub home: Home,
     /// What its phones are told.
     pub policy: PhonePolicy,
+    /// Its pool password, for the HTTP Basic way to a web ticket; without one that way is closed to it.
+    pub password: Option<PasswordHash>,
 }
 
 impl Account {
@@ -74,6 +121,7 @@ impl Account {
             enabled: true,
             home: Home::Here,
             policy: PhonePolicy::default(),
+            password: None,
         }
     }
 
@@ -113,6 +161,26 @@ impl Accounts {
     /// The account, to be changed.
     pub fn find_mut(&mut self, address_or_uri: &str) -> Option<&mut Account> {
         self.by_address.get_mut(&normal(address_or_uri))
+    }
+
+    /// The account whose identity goes by this `upn`.
+    pub fn by_upn(&self, upn: &str) -> Option<&Account> {
+        let upn = normal(upn);
+        let same = self.by_address.get(&upn).filter(|account| account.upn == upn);
+        same.or_else(|| self.by_address.values().find(|account| account.upn == upn))
+    }
+
+    /// The account that `user` (an address) and `password` prove. It takes equally long whether the account is
+    /// unknown, has no password, or has another one.
+    pub fn prove(&self, user: &str, password: &str) -> Option<&Account> {
+        let account = self.find(user);
+        match account.and_then(|account| account.password.as_ref()) {
+            Some(hash) => account.filter(|_| hash.is_of(password)),
+            None => {
+                PasswordHash { salt: [0; 16], hash: [0; 32] }.is_of(password);
+                None
+            }
+        }
     }
 
     /// Every account, by address.

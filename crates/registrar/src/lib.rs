@@ -14,6 +14,7 @@
 //! | [`web`] | the HTTP half |
 //! | [`sip`] | the SIP half |
 //! | [`faults`] | answers that a story has asked to go wrong |
+//! | [`ledger`] | records on disk that a power cut may tear but not confuse |
 //! | [`events`] | the names that stories may wait for |
 //!
 //! The pool knows the identity service as any stranger does: by its published keys.
@@ -21,13 +22,14 @@
 pub mod accounts;
 pub mod events;
 pub mod faults;
+pub mod ledger;
 pub mod published;
 pub mod registrar;
 pub mod setup;
 pub mod sip;
 pub mod web;
 
-pub use accounts::{Account, Accounts, Home, PhonePolicy};
+pub use accounts::{Account, Accounts, Home, PasswordHash, PhonePolicy};
 pub use faults::{Exchange, Faults};
 pub use published::Published;
 pub use registrar::{Parts, Registrar};

@@ -11,12 +11,13 @@ use net::{
 };
 use pki::Authority;
 
-use crate::accounts::{Accounts, Home, PhonePolicy};
+use crate::accounts::{Accounts, Home, PasswordHash, PhonePolicy, normal};
 use crate::events;
 use crate::faults::{Exchange, Faults};
 use crate::published::Published;
 use crate::setup::Setup;
 use crate::sip::FrontEnd;
+use crate::web::{PLAIN_PORT, TLS_PORT, Web};
 
 /// What both halves of a pool share, lent for one call.
 #[derive(Debug)]
@@ -98,13 +99,16 @@ pub struct Registrar {
     sip_port: u16,
     core: Core,
     front_end: FrontEnd,
+    web: Web,
     streams: BTreeMap<StreamId, Half>,
 }
 
 impl Registrar {
     /// A pool that has not been switched on.
-    pub fn new(setup: Setup) -> Registrar {
+    pub fn new(mut setup: Setup) -> Registrar {
         let front_end = FrontEnd::new(&setup);
+        let mut web_random = setup.random.fork("web");
+        let web = Web::new(&setup, &mut web_random);
         Registrar {
             name: setup.name,
             address: setup.address,
@@ -124,6 +128,7 @@ impl Registrar {
                 strict: setup.strict,
             },
             front_end,
+            web,
             streams: BTreeMap::new(),
         }
     }
@@ -173,6 +178,24 @@ impl Registrar {
         self.change(user, "policy set", now, out, |account| account.policy = policy)
     }
 
+    /// Gives an account another pool password. Its web tickets and certificates stay. Returns whether the account
+    /// is known.
+    pub fn set_password(&mut self, user: &str, password: &str, now: Time, out: &mut Outbox) -> bool {
+        let hash = PasswordHash::new(password, &mut self.core.random);
+        self.change(user, "password set", now, out, |account| account.password = Some(hash))
+    }
+
+    /// Takes back an account's client certificates and web tickets: the next handshake with one of them fails.
+    /// Returns how many certificates there were.
+    pub fn revoke(&mut self, user: &str, now: Time, out: &mut Outbox) -> usize {
+        let count = self.core.published.revoke(user, out);
+        self.web.revoke(user);
+        let address = normal(user);
+        out.note(Note::event(events::CERTIFICATE_REVOKED, &address, format!("{count} revoked")));
+        self.front_end.account_changed(now, &address, &mut self.core.parts(), out);
+        count
+    }
+
     fn change(
         &mut self,
         user: &str,
@@ -186,6 +209,9 @@ impl Registrar {
         };
         verb(account);
         let address = account.address.clone();
+        if !account.enabled {
+            self.web.revoke(&address);
+        }
         out.note(Note::event(events::ACCOUNT_CHANGED, &address, what));
         self.front_end.account_changed(now, &address, &mut self.core.parts(), out);
         true
@@ -194,7 +220,11 @@ impl Registrar {
     fn power_on(&mut self, now: Time, disk: &Disk, out: &mut Outbox) {
         out.address(Some(self.address));
         out.listen(self.sip_port, ListenSecurity::Tls(self.core.tls.clone()));
+        out.listen(TLS_PORT, ListenSecurity::Tls(self.core.tls.clone()));
+        out.listen(PLAIN_PORT, ListenSecurity::Tcp);
         self.streams.clear();
+        self.core.published.power_on(disk, out);
+        self.web.power_on(&mut self.core.parts());
         self.front_end.power_on(now, disk, &mut self.core.parts(), out);
     }
 
@@ -208,7 +238,10 @@ impl Registrar {
             Some(Half::Sip) => {
                 self.front_end.handle(now, (stream, event), &mut self.core.parts(), out);
             }
-            Some(Half::Web) | None => {}
+            // Streams that nobody accepted were opened by the web half, for the identity service's keys.
+            Some(Half::Web) | None => {
+                self.web.handle(now, (stream, event), &mut self.core.parts(), out);
+            }
         }
         if is_over {
             self.streams.remove(&stream);
@@ -222,19 +255,27 @@ impl Node for Registrar {
             Input::PowerOn(disk) => self.power_on(now, &disk, out),
             Input::PowerOff => {
                 self.streams.clear();
+                self.web.forget();
                 self.front_end.power_off();
             }
-            Input::Woken => self.front_end.woken(now, &mut self.core.parts(), out),
+            Input::Woken => {
+                self.web.woken(now, &mut self.core.parts(), out);
+                self.front_end.woken(now, &mut self.core.parts(), out);
+            }
             // The pool listens to no UDP port.
             Input::Datagram(_) => {}
             Input::Stream(stream, event) => self.stream(now, stream, event, out),
-            Input::Kept(record) => {
-                self.front_end.kept(now, record, &mut self.core.parts(), out);
-            }
+            Input::Kept(record) => match self.core.published.kept(record) {
+                (true, Some(write)) => self.web.written(now, write, &mut self.core.parts(), out),
+                (true, None) => {}
+                (false, _) => {
+                    self.front_end.kept(now, record, &mut self.core.parts(), out);
+                }
+            },
         }
     }
 
     fn wake_at(&self) -> Option<Time> {
-        self.front_end.wake_at()
+        [self.web.wake_at(), self.front_end.wake_at()].into_iter().flatten().min()
     }
 }

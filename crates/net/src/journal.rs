@@ -113,7 +113,7 @@ impl Journal {
         }
         let mut line = String::new();
         // Writing to a String cannot fail.
-        let _ = write!(line, "{}|{:?}|{:?}|{:?}\n", entry.at.as_nanos(), entry.who, entry.note, entry.peer);
+        let _ = writeln!(line, "{}|{:?}|{:?}|{:?}", entry.at.as_nanos(), entry.who, entry.note, entry.peer);
         self.hash.update(line.as_bytes());
         self.entries.push(entry);
     }

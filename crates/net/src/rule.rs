@@ -29,19 +29,21 @@ pub enum Verdict {
     Delay(Duration),
     /// A new stream is refused; other packets are dropped.
     Refuse,
-    /// Arrives twice (datagrams only).
-    Duplicate,
+    /// Arrives twice, with this probability (datagrams only).
+    Duplicate(f64),
+    /// Is overtaken by what follows, with this probability (datagrams only).
+    Reorder(f64),
     /// Never arrives, with this probability.
     Lose(f64),
 }
 
-/// Which packets a rule answers for; what is `None` matches everything.
+/// Which packets a rule answers for; what is empty or `None` matches everything.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// One of the two ends is this actor.
-    pub party: Option<NodeId>,
-    /// The other end is this actor.
-    pub other: Option<NodeId>,
+    /// One of the two ends is one of these actors.
+    pub party: Vec<NodeId>,
+    /// The other end is one of these actors.
+    pub other: Vec<NodeId>,
     /// UDP or TCP.
     pub transport: Option<Transport>,
     /// The server's port.
@@ -51,9 +53,9 @@ pub struct Filter {
 impl Filter {
     /// Whether the rule answers for `packet`.
     pub fn matches(&self, packet: &Packet) -> bool {
-        let ends = |who: NodeId| who == packet.from || who == packet.to;
-        self.party.is_none_or(ends)
-            && self.other.is_none_or(ends)
+        let among = |list: &[NodeId], who: NodeId| list.is_empty() || list.contains(&who);
+        let ends = |one, two| among(&self.party, one) && among(&self.other, two);
+        (ends(packet.from, packet.to) || ends(packet.to, packet.from))
             && self.transport.is_none_or(|t| t == packet.transport)
             && self.port.is_none_or(|p| p == packet.port)
     }

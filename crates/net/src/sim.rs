@@ -48,6 +48,9 @@ const CONNECTION_LIMIT: usize = 16_384;
 /// How much may happen at one instant. More means that two actors keep each other busy for ever.
 const EVENTS_AT_ONCE_LIMIT: u32 = 1_000_000;
 
+/// How long a packet is held back so that later ones overtake it.
+const REORDER_DELAY: Duration = Duration::from_millis(50);
+
 /// The first port that outgoing connections use (RFC 6335's dynamic range).
 const FIRST_DYNAMIC_PORT: u16 = 49_152;
 
@@ -70,6 +73,8 @@ struct Slot<N> {
     node: N,
     segment: SegmentId,
     is_on: bool,
+    /// The machine runs, but the program on it was stopped: its ports are closed, not dead.
+    is_stopped: bool,
     /// Counts power cycles, so that what was under way for an earlier one is not taken for this one's.
     cycle: u32,
     address: Option<IpAddr>,
@@ -129,6 +134,7 @@ impl<N: Node> Sim<N> {
             node,
             segment,
             is_on: false,
+            is_stopped: false,
             cycle: 0,
             address: None,
             udp: BTreeSet::new(),
@@ -171,23 +177,48 @@ impl<N: Node> Sim<N> {
         self.stage(who, "power on");
         let slot = self.slot_mut(who);
         slot.is_on = true;
+        slot.is_stopped = false;
         slot.cycle += 1;
         let disk = slot.disk.files().clone();
         self.handle(who, Input::PowerOn(disk));
     }
 
-    /// Takes an actor's power away, this moment.
+    /// Takes an actor's power away, this moment. Nobody is told; it just no longer answers.
     pub fn power_off(&mut self, who: NodeId) {
+        if self.slot(who).is_on {
+            self.stage(who, "power off");
+            self.go_dark(who);
+        }
+        self.slot_mut(who).is_stopped = false;
+        self.slot_mut(who).address = None;
+    }
+
+    /// Stops a program while its machine runs on: connections are reset, ports refuse. What it had handed to its
+    /// disk is written. [`Sim::power_on`] starts it again.
+    pub fn stop(&mut self, who: NodeId) {
         if !self.slot(who).is_on {
             return;
         }
-        self.stage(who, "power off");
+        self.stage(who, "stopped");
+        let streams: Vec<(u64, Side)> = self.slot(who).streams.values().copied().collect();
+        for (connection, side) in streams {
+            self.push(connection, side, Piece::Rst);
+        }
+        let slot = self.slot_mut(who);
+        while slot.disk.finish().is_some() {}
+        let address = slot.address;
+        self.go_dark(who);
+        let slot = self.slot_mut(who);
+        slot.address = address;
+        slot.is_stopped = true;
+    }
+
+    fn go_dark(&mut self, who: NodeId) {
         let now = self.now;
         let slot = self.slot_mut(who);
         slot.node.handle(now, Input::PowerOff, &mut slot.outbox);
         slot.outbox.take();
         slot.is_on = false;
-        slot.address = None;
         slot.udp.clear();
         slot.tcp.clear();
         slot.wake = None;
@@ -403,14 +434,20 @@ impl<N: Node> Sim<N> {
                 passage.arrival = passage.arrival.map(|at| at + delay);
                 passage.double = passage.double.map(|at| at + delay);
             }
-            Some(Verdict::Duplicate) => {
-                passage.double = passage.arrival.map(|at| at + Duration::from_millis(1));
-            }
-            Some(Verdict::Lose(share)) => {
-                if self.segments[a.0].up.draw(share) {
-                    passage = Passage::default();
+            Some(Verdict::Duplicate(share)) => {
+                if order == Order::Free && self.segments[a.0].up.draw(share) {
+                    passage.double = passage.arrival.map(|at| at + Duration::from_millis(1));
                 }
             }
+            Some(Verdict::Reorder(share)) => {
+                if order == Order::Free && self.segments[a.0].up.draw(share) {
+                    passage.arrival = passage.arrival.map(|at| at + REORDER_DELAY);
+                }
+            }
+            Some(Verdict::Lose(share)) if self.segments[a.0].up.draw(share) => {
+                passage = Passage::default();
+            }
+            Some(Verdict::Lose(_)) => {}
         }
         passage
     }
@@ -535,7 +572,8 @@ impl<N: Node> Sim<N> {
             let (near, far) = (&connection.ends[from], &connection.ends[1 - from]);
             let packet =
                 Packet { from: near.node, to: far.node, transport: Transport::Tcp, port: connection.port };
-            let far_is_on = self.slot(far.node).is_on;
+            let far_slot = self.slot(far.node);
+            let far_is_on = far_slot.is_on || far_slot.is_stopped;
             let passage = self.pass(&packet, &piece.octets(), Order::Kept);
             match passage.arrival.filter(|_| far_is_on) {
                 Some(at) => {
@@ -640,7 +678,7 @@ impl<N: Node> Sim<N> {
         let near = &connection.ends[from];
         let (node, cycle) = (near.node, near.cycle);
         let slot = self.slot(node);
-        if !slot.is_on || slot.cycle != cycle {
+        if (!slot.is_on || slot.cycle != cycle) && !slot.is_stopped {
             // The sender lost its power; nobody is left to repeat anything.
             self.half_mut(id, from).backlog.clear();
             return self.end_is_gone(id, from);
@@ -662,6 +700,9 @@ impl<N: Node> Sim<N> {
         let end = &connection.ends[to];
         let (who, cycle, is_gone) = (end.node, end.cycle, end.is_gone);
         let slot = self.slot(who);
+        if slot.is_stopped {
+            return self.reset(id, to);
+        }
         if !slot.is_on {
             // It reached a dead device: the sender will repeat it.
             let half = self.half_mut(id, from);

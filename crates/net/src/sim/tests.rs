@@ -176,6 +176,22 @@ fn a_power_cut_is_silent_and_the_other_end_finds_out_by_speaking() {
 }
 
 #[test]
+fn a_stopped_program_resets_its_connections_and_refuses_new_ones() {
+    let mut stage = stage(7, slow());
+    stage.dial(80);
+    stage.run_to(1);
+    stage.sim.stop(stage.server);
+    stage.run_to(2);
+    stage.dial(80);
+    stage.run_to(3);
+    stage.sim.power_on(stage.server);
+    stage.dial(80);
+    stage.run_to(4);
+    let heard = stage.heard(stage.client);
+    assert_eq!(heard[1..], ["1.010s connection reset", "2.020s connection refused", "3.020s opened"]);
+}
+
+#[test]
 fn a_rule_holds_for_as_many_packets_as_it_says() {
     let mut stage = stage(7, slow());
     let filter = crate::rule::Filter { transport: Some(Transport::Udp), ..Default::default() };

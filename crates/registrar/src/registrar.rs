@@ -17,6 +17,8 @@ use crate::faults::{Exchange, Faults};
 use crate::published::Published;
 use crate::setup::Setup;
 use crate::sip::FrontEnd;
+use crate::sip::bindings::Binding;
+use crate::sip::notice::Deregistration;
 use crate::web::{PLAIN_PORT, TLS_PORT, Web};
 
 /// What both halves of a pool share, lent for one call.
@@ -143,6 +145,16 @@ impl Registrar {
         &self.front_end
     }
 
+    /// What is bound to an account (address or SIP URI) at `now`, by endpoint.
+    pub fn bindings(&self, of: &str, now: Time) -> Vec<&Binding> {
+        self.front_end.bindings(of, now)
+    }
+
+    /// Whether an account has any binding at `now`.
+    pub fn is_registered(&self, of: &str, now: Time) -> bool {
+        self.front_end.is_registered(of, now)
+    }
+
     /// Its directory, to look at.
     pub fn accounts(&self) -> &Accounts {
         &self.core.accounts
@@ -194,6 +206,17 @@ impl Registrar {
         out.note(Note::event(events::CERTIFICATE_REVOKED, &address, format!("{count} revoked")));
         self.front_end.account_changed(now, &address, &mut self.core.parts(), out);
         count
+    }
+
+    /// Signs an account out at every endpoint: bindings end, and clients are told so.
+    pub fn sign_out(&mut self, user: &str, now: Time, out: &mut Outbox) {
+        let parts = &mut self.core.parts();
+        self.front_end.sign_out(user, Deregistration::Unregistered, now, parts, out);
+    }
+
+    /// Loses an account's bindings without telling anybody. Returns how many there were.
+    pub fn forget_bindings(&mut self, user: &str, now: Time, out: &mut Outbox) -> usize {
+        self.front_end.forget_bindings(user, now, out)
     }
 
     fn change(

@@ -1,58 +1,357 @@
-//! The SIP half of the pool.
+//! The SIP half of the pool: what happens on its TLS port, from the first octet to the kept binding.
+//!
+//! | module | promise |
+//! | --- | --- |
+//! | [`connection`] | one client's connection: framing, limits, deadlines, answers |
+//! | [`access`] | who is let in: challenges, TLS-DSK handshakes, security associations |
+//! | [`register`] | what a REGISTER asks for, and whether it gets it |
+//! | [`bindings`] | where each address can be reached, and until when; on disk |
+//! | [`in_band`] | provisioning and other documents that clients subscribe to |
+//! | [`notice`] | what the pool sends on its own: deregistrations, changed policy |
+//! | [`answer`], [`refusal`] | what responses carry, and how the pool says no |
+//! | `serve` | the methods, one by one |
+//!
+//! Every request but ACK and CANCEL is challenged until it is signed; an unsigned ACK or CANCEL is dropped without a
+//! word (MS-SIPAE 3.3.5.1). A 200 to a REGISTER leaves when the binding is on the disk. After a power cut the bindings
+//! are there and the associations are not: clients prove themselves again, and hear that they were `refreshed`.
 
+pub mod access;
 pub mod answer;
 pub mod bindings;
+pub mod connection;
 pub mod in_band;
 pub mod notice;
 pub mod refusal;
 pub mod register;
+mod serve;
+#[cfg(test)]
+mod tests;
 
-use net::{Disk, Outbox, RecordId, StreamEvent, StreamId, Time};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
+use net::{Disk, Note, Outbox, RecordId, StreamEvent, StreamId, Time};
+use sip::{Frame, Message};
+
+use self::access::Access;
+use self::bindings::store::Store;
+use self::bindings::{Binding, Bindings, Ended};
+use self::connection::Connection;
+use self::in_band::Subscriptions;
+use self::notice::Deregistration;
+use self::serve::Waiting;
+use crate::accounts::normal;
+use crate::events;
+use crate::ledger::WriteId;
 use crate::registrar::Parts;
 use crate::setup::Setup;
 
+/// The most connections in all.
+pub const CONNECTIONS: usize = 150_000;
+/// The most connections from one address; a site's phones may share one.
+pub const CONNECTIONS_PER_SOURCE: usize = 10_000;
+
+/// What one call works with: when it is, what the pool knows, where effects go.
+struct Turn<'a, 'p> {
+    now: Time,
+    parts: &'a mut Parts<'p>,
+    out: &'a mut Outbox,
+}
+
 /// Everything that speaks SIP.
 #[derive(Debug)]
-pub struct FrontEnd {}
+pub struct FrontEnd {
+    sip_port: u16,
+    access: Access,
+    connections: BTreeMap<StreamId, Connection>,
+    by_source: BTreeMap<IpAddr, usize>,
+    deadlines: BTreeSet<(Time, StreamId)>,
+    bindings: Bindings,
+    store: Store,
+    waiting: BTreeMap<WriteId, Waiting>,
+    subscriptions: Subscriptions,
+    next_cid: u64,
+}
 
 impl FrontEnd {
     /// A front end that has not been switched on.
-    pub fn new(_setup: &Setup) -> FrontEnd {
-        FrontEnd {}
+    pub fn new(setup: &Setup) -> FrontEnd {
+        FrontEnd {
+            sip_port: setup.sip_port,
+            access: Access::default(),
+            connections: BTreeMap::new(),
+            by_source: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            bindings: Bindings::default(),
+            store: Store::default(),
+            waiting: BTreeMap::new(),
+            subscriptions: Subscriptions::default(),
+            next_cid: 0x100,
+        }
     }
 
     /// Power came: memory is empty, this is what the disk says. The node itself listens at the SIP port.
-    pub fn power_on(&mut self, _now: Time, _disk: &Disk, _parts: &mut Parts<'_>, _out: &mut Outbox) {}
+    pub fn power_on(&mut self, now: Time, disk: &Disk, parts: &mut Parts<'_>, out: &mut Outbox) {
+        self.power_off();
+        let realm = sip::association::REALM;
+        // A client that knows the realm by heart instead of reading it shows itself.
+        let realm = if parts.strict { format!("{realm} {}", parts.random.hex(8)) } else { realm.to_owned() };
+        self.access = Access::new(realm);
+        for binding in self.store.power_on(disk, parts.clock, now, out) {
+            self.bindings.put(binding, now);
+        }
+    }
 
     /// Power went: forgets everything that is not on the disk.
-    pub fn power_off(&mut self) {}
+    pub fn power_off(&mut self) {
+        self.access = Access::default();
+        self.connections.clear();
+        self.by_source.clear();
+        self.deadlines.clear();
+        self.bindings = Bindings::default();
+        self.store = Store::default();
+        self.waiting.clear();
+        self.subscriptions = Subscriptions::default();
+    }
+
+    /// What is bound to an account (address or SIP URI) at `now`, by endpoint.
+    pub fn bindings(&self, of: &str, now: Time) -> Vec<&Binding> {
+        self.bindings.of(&normal(of), now)
+    }
+
+    /// Whether an account has any binding at `now`.
+    pub fn is_registered(&self, of: &str, now: Time) -> bool {
+        !self.bindings(of, now).is_empty()
+    }
+
+    /// How many endpoints are bound at `now`, whoever's they are.
+    pub fn registered(&self, now: Time) -> usize {
+        self.bindings.all(now).count()
+    }
+
+    /// How many connections are up.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// How many handshakes are under way.
+    pub fn half_open(&self) -> usize {
+        self.access.half_open()
+    }
+
+    /// How many security associations an account has at `now`.
+    pub fn associations(&self, of: &str, now: Time) -> usize {
+        let aor = normal(of);
+        let all = self.connections.values().flat_map(|connection| connection.associations.values());
+        all.filter(|association| association.aor == aor && now < association.until).count()
+    }
 
     /// Something happened on a stream of the SIP port.
     pub fn handle(
         &mut self,
-        _now: Time,
-        _event: (StreamId, StreamEvent),
-        _parts: &mut Parts<'_>,
-        _out: &mut Outbox,
+        now: Time,
+        (stream, event): (StreamId, StreamEvent),
+        parts: &mut Parts<'_>,
+        out: &mut Outbox,
     ) {
+        let mut turn = Turn { now, parts, out };
+        match event {
+            StreamEvent::Accepted { peer, .. } => self.accept(stream, peer, &mut turn),
+            StreamEvent::Received(octets) => self.receive(stream, &octets, &mut turn),
+            StreamEvent::Closed(_) => self.forget(stream, now),
+            // The pool dials nobody over SIP.
+            StreamEvent::Opened { .. } => {}
+        }
+        self.schedule(stream);
     }
 
     /// A write reached the disk; whether it was one of this half's.
-    pub fn kept(&mut self, _now: Time, _record: RecordId, _parts: &mut Parts<'_>, _out: &mut Outbox) -> bool {
-        false
+    pub fn kept(&mut self, now: Time, record: RecordId, parts: &mut Parts<'_>, out: &mut Outbox) -> bool {
+        let (is_ours, write) = self.store.kept(record);
+        if let Some(waiting) = write.and_then(|write| self.waiting.remove(&write)) {
+            self.carry_out(waiting, &mut Turn { now, parts, out });
+        }
+        if is_ours {
+            self.store.tidy(&self.bindings, parts.clock, now, out);
+        }
+        is_ours
     }
 
     /// Time passed.
-    pub fn woken(&mut self, _now: Time, _parts: &mut Parts<'_>, _out: &mut Outbox) {}
+    pub fn woken(&mut self, now: Time, parts: &mut Parts<'_>, out: &mut Outbox) {
+        let mut turn = Turn { now, parts, out };
+        while let Some((at, stream)) = self.deadlines.first().copied()
+            && at <= now
+        {
+            self.deadlines.pop_first();
+            self.connection_due(stream, &mut turn);
+            self.schedule(stream);
+        }
+        while let Some((binding, why)) = self.bindings.take_ended(now) {
+            self.binding_ended(&binding, why, &mut turn);
+        }
+    }
 
     /// When it wants to be woken.
     pub fn wake_at(&self) -> Option<Time> {
-        None
+        let connections = self.deadlines.first().map(|(at, _)| *at);
+        connections.into_iter().chain(self.bindings.wake_at()).min()
     }
 
     /// An administrator changed an account (disabled, moved, policy, password, certificates revoked): bindings that
-    /// no longer hold end, and phones that listen are told.
-    pub fn account_changed(&mut self, _now: Time, _address: &str, _parts: &mut Parts<'_>, _out: &mut Outbox) {
+    /// no longer hold end, and phones that listen are told. An association whose certificate counts no longer ends
+    /// too; its client is challenged at its next request and finds no way in with the old certificate.
+    pub fn account_changed(&mut self, now: Time, address: &str, parts: &mut Parts<'_>, out: &mut Outbox) {
+        let aor = normal(address);
+        let mut turn = Turn { now, parts, out };
+        let why = match register::may_be_served(turn.parts.accounts, &aor) {
+            Ok(()) => None,
+            Err(refusal::Refusal::HomedElsewhere { .. }) => Some(Deregistration::Deactivated),
+            Err(_) => Some(Deregistration::Rejected),
+        };
+        match why {
+            Some(why) => self.deregister(&aor, why, &mut turn),
+            None => self.tell_policy(&aor, &mut turn),
+        }
+        let wall = turn.parts.clock.read(now);
+        let published = &turn.parts.published;
+        for connection in self.connections.values_mut() {
+            connection.associations.retain(|_, association| {
+                association.aor != aor || published.check(&aor, &association.certificate, wall).is_ok()
+            });
+        }
+    }
+
+    /// Signs an account out at every endpoint: bindings end, and clients are told why.
+    pub fn sign_out(
+        &mut self,
+        of: &str,
+        why: Deregistration,
+        now: Time,
+        parts: &mut Parts<'_>,
+        out: &mut Outbox,
+    ) {
+        self.deregister(&normal(of), why, &mut Turn { now, parts, out });
+    }
+
+    /// Loses an account's bindings without a word, as a pool does that fails over without its state: the next
+    /// refresh is answered `added`. Returns how many there were.
+    pub fn forget_bindings(&mut self, of: &str, now: Time, out: &mut Outbox) -> usize {
+        let aor = normal(of);
+        let endpoints: Vec<String> =
+            self.bindings.of(&aor, now).iter().map(|binding| binding.endpoint.clone()).collect();
+        for endpoint in &endpoints {
+            self.bindings.remove(&aor, endpoint);
+            self.store.gone(&aor, endpoint, out);
+        }
+        endpoints.len()
+    }
+
+    fn accept(&mut self, stream: StreamId, peer: SocketAddr, turn: &mut Turn<'_, '_>) {
+        let from_there = self.by_source.entry(peer.ip()).or_default();
+        if self.connections.len() >= CONNECTIONS || *from_there >= CONNECTIONS_PER_SOURCE {
+            turn.out.close(stream);
+            return;
+        }
+        *from_there += 1;
+        self.next_cid += 1;
+        self.connections.insert(stream, Connection::new(peer, self.next_cid, turn.now));
+    }
+
+    fn receive(&mut self, stream: StreamId, octets: &[u8], turn: &mut Turn<'_, '_>) {
+        let Some(connection) = self.connections.get_mut(&stream) else { return };
+        connection.heard(octets, turn.now);
+        // Any message may end the connection, so it is looked up again for each.
+        while let Some(connection) = self.connections.get_mut(&stream) {
+            match connection.framer.next() {
+                Some(Ok(Frame::Message(octets))) => {
+                    connection.message_finished();
+                    match Message::parse(octets) {
+                        Ok(message) => self.message(stream, &message, turn),
+                        Err(why) => self.unreadable(stream, &why, turn),
+                    }
+                }
+                Some(Ok(Frame::Ping)) => turn.out.write(stream, &b"\r\n"[..]),
+                Some(Ok(Frame::Pong)) => {}
+                Some(Err(why)) => {
+                    self.close(stream, &format!("cannot be read any further: {why}"), turn);
+                }
+                None if connection.emptied(turn.now) => break,
+                None => self.close(stream, "a message is too long", turn),
+            }
+        }
+    }
+
+    fn unreadable(&mut self, stream: StreamId, why: &sip::ParseError, turn: &mut Turn<'_, '_>) {
+        let Some(connection) = self.connections.get_mut(&stream) else { return };
+        connection.unreadable += 1;
+        turn.out.note(Note::received(connection.peer, format!("no SIP message: {why}")));
+        if let Some(answer) = why.answer() {
+            turn.out.note(Note::sent(connection.peer, format!("{} (cannot be read)", why.status())));
+            turn.out.write(stream, answer.clone());
+        }
+        if connection.unreadable > connection::UNREADABLE_MAX {
+            self.close(stream, "too much that cannot be read", turn);
+        }
+    }
+
+    /// Closes a connection from this side.
+    fn close(&mut self, stream: StreamId, why: &str, turn: &mut Turn<'_, '_>) {
+        if let Some(connection) = self.connections.get(&stream) {
+            turn.out.note(Note::Broken { with: connection.peer, text: format!("closed by the pool: {why}") });
+            turn.out.close(stream);
+        }
+        self.forget(stream, turn.now);
+    }
+
+    /// Forgets a connection that is gone; what was bound to it has a while left.
+    fn forget(&mut self, stream: StreamId, now: Time) {
+        let Some(mut connection) = self.connections.remove(&stream) else { return };
+        self.access.connection_closed(&mut connection);
+        if let Some(at) = connection.scheduled {
+            self.deadlines.remove(&(at, stream));
+        }
+        let source = connection.peer.ip();
+        if let Some(count) = self.by_source.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_source.remove(&source);
+            }
+        }
+        self.subscriptions.connection_closed(stream);
+        self.bindings.connection_closed(stream, now);
+    }
+
+    /// Puts a connection's next deadline in the list.
+    fn schedule(&mut self, stream: StreamId) {
+        let Some(connection) = self.connections.get_mut(&stream) else { return };
+        let at = connection.deadline();
+        if let Some(before) = connection.scheduled.replace(at) {
+            self.deadlines.remove(&(before, stream));
+        }
+        self.deadlines.insert((at, stream));
+    }
+
+    fn connection_due(&mut self, stream: StreamId, turn: &mut Turn<'_, '_>) {
+        let Some(connection) = self.connections.get_mut(&stream) else { return };
+        for aor in self.access.expire(connection, turn.now) {
+            turn.out.note(Note::event(events::HANDSHAKE_FAILED, aor, "it took too long"));
+        }
+        if let Some(why) = connection.overdue(turn.now) {
+            self.close(stream, why, turn);
+        }
+    }
+
+    fn binding_ended(&mut self, binding: &Binding, why: Ended, turn: &mut Turn<'_, '_>) {
+        let text = match why {
+            Ended::Expired => "not refreshed in time",
+            Ended::ConnectionLost => {
+                // Its expiry is on the disk; that it ended before is not.
+                self.store.gone(&binding.aor, &binding.endpoint, turn.out);
+                "its connection was gone for too long"
+            }
+        };
+        let text = format!("endpoint {}: {text}", binding.endpoint);
+        turn.out.note(Note::event(events::BINDING_EXPIRED, &binding.aor, text));
     }
 }

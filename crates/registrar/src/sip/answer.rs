@@ -34,13 +34,7 @@ pub fn begin(request: &Message, status: u16, tag: &str, (peer, cid): (SocketAddr
 }
 
 /// A refusal with everything it has to say.
-pub fn refuse(
-    request: &Message,
-    why: &Refusal,
-    tag: &str,
-    from: (SocketAddr, u64),
-    host: &str,
-) -> Draft {
+pub fn refuse(request: &Message, why: &Refusal, tag: &str, from: (SocketAddr, u64), host: &str) -> Draft {
     let mut draft = begin(request, why.status(), tag, from);
     why.explain(&mut draft, host);
     draft

@@ -86,12 +86,10 @@ pub struct Bindings {
 
 impl Bindings {
     /// What is bound to `aor` at `now`, by endpoint.
-    pub fn of<'a>(&'a self, aor: &'a str, now: Time) -> impl Iterator<Item = &'a Binding> {
-        self.table
-            .range((aor.to_owned(), String::new())..)
-            .take_while(move |((of, _), _)| of == aor)
-            .map(|(_, binding)| binding)
-            .filter(move |binding| now < binding.ends_at())
+    pub fn of(&self, aor: &str, now: Time) -> Vec<&Binding> {
+        let first = (aor.to_owned(), String::new());
+        let mine = self.table.range(first..).take_while(|((of, _), _)| of == aor);
+        mine.map(|(_, binding)| binding).filter(|binding| now < binding.ends_at()).collect()
     }
 
     /// The binding of one endpoint, if it has one at `now`.
@@ -110,8 +108,8 @@ impl Bindings {
     pub fn put(&mut self, binding: Binding, now: Time) -> Option<Binding> {
         let key = binding.key();
         self.take(&key);
-        let crowded = self.of(&binding.aor, now).count() >= ENDPOINTS_PER_ADDRESS;
-        let oldest = self.of(&binding.aor, now).min_by_key(|other| other.until).map(Binding::key);
+        let crowded = self.of(&binding.aor, now).len() >= ENDPOINTS_PER_ADDRESS;
+        let oldest = self.of(&binding.aor, now).into_iter().min_by_key(|other| other.until).map(Binding::key);
         let pushed_out = oldest.filter(|_| crowded).and_then(|key| self.take(&key));
         if let Some(stream) = binding.connection {
             self.by_connection.entry(stream).or_default().insert(key.clone());
@@ -211,7 +209,7 @@ pub(crate) mod tests {
         bindings.put(binding("a@x", "01", 100), secs(0));
         assert!(bindings.find("a@x", "01", Time::from_nanos(99_999_999_999)).is_some());
         assert!(bindings.find("a@x", "01", secs(100)).is_none());
-        assert_eq!(bindings.of("a@x", secs(100)).count(), 0);
+        assert_eq!(bindings.of("a@x", secs(100)).len(), 0);
         assert_eq!(bindings.take_ended(secs(99)), None);
         let (gone, why) = bindings.take_ended(secs(100)).expect("it ended");
         assert_eq!((gone.endpoint.as_str(), why), ("01", Ended::Expired));
@@ -226,7 +224,7 @@ pub(crate) mod tests {
         bindings.put(binding("a@x", "01", 200), secs(1));
         bindings.put(binding("a@x", "02", 300), secs(1));
         bindings.put(binding("b@x", "01", 300), secs(1));
-        let untils: Vec<Time> = bindings.of("a@x", secs(1)).map(|b| b.until).collect();
+        let untils: Vec<Time> = bindings.of("a@x", secs(1)).iter().map(|b| b.until).collect();
         assert_eq!(untils, [secs(200), secs(300)]);
     }
 
@@ -262,6 +260,6 @@ pub(crate) mod tests {
         }
         let pushed = bindings.put(binding("a@x", "99", 500), secs(0)).expect("one had to go");
         assert_eq!(pushed.endpoint, "00");
-        assert_eq!(bindings.of("a@x", secs(0)).count(), ENDPOINTS_PER_ADDRESS);
+        assert_eq!(bindings.of("a@x", secs(0)).len(), ENDPOINTS_PER_ADDRESS);
     }
 }

@@ -77,8 +77,6 @@ pub struct Subscription {
     pub method: &'static str,
     /// When it ends.
     pub until: Time,
-    /// The security association that its notices are signed with, by its handle.
-    pub opaque: String,
     groups: Vec<Group>,
     sent: String,
 }
@@ -105,8 +103,6 @@ pub struct Subscriber<'a> {
     pub account: &'a Account,
     /// Its connection.
     pub stream: StreamId,
-    /// The handle of its security association.
-    pub opaque: &'a str,
     /// Its endpoint's Contact, used if the SUBSCRIBE has none.
     pub contact: Option<&'a str>,
 }
@@ -159,7 +155,6 @@ impl Subscriptions {
             dialog: dialog(request, local_tag, who, held.as_ref())?,
             method: if request.lists("Supported", "ms-benotify") { "BENOTIFY" } else { "NOTIFY" },
             until: now + expires,
-            opaque: who.opaque.to_owned(),
             groups,
             sent: String::new(),
         };

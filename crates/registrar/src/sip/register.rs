@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use net::{StreamId, Time};
-use sip::value::Contacts;
 use sip::endpoint::{EPID_MAX, Instance, is_epid};
+use sip::value::Contacts;
 use sip::{Message, NameAddr};
 
 use super::bindings::{Binding, Bindings};
@@ -98,6 +98,21 @@ pub fn endpoint_of(request: &Message) -> Result<Endpoint, Refusal> {
     }
 }
 
+/// Whether the GRUU in a request's Contact, if there is one, is that of the endpoint which sent it.
+///
+/// # Errors
+///
+/// If it was issued to another endpoint.
+pub fn owns_gruu(request: &Message, held: Option<&Binding>) -> Result<(), Refusal> {
+    let Ok(Contacts::List(list)) = request.contacts() else { return Ok(()) };
+    let gruu = list.iter().map(|contact| contact.uri).find(|uri| uri.params.has("gruu"));
+    match (gruu, held) {
+        (Some(gruu), Some(held)) if gruu.as_str() == held.gruu => Ok(()),
+        (Some(_), _) => Err(Refusal::ForeignGruu),
+        (None, _) => Ok(()),
+    }
+}
+
 /// One endpoint of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -154,9 +169,7 @@ pub fn judge(
         return Err(Refusal::BadContact("A Contact that is no SIP address"));
     }
     let held = bench.bindings.find(aor, &endpoint.name, now);
-    if held.is_some_and(|held| {
-        held.call_id == request.call_id() && request.cseq().number <= held.cseq
-    }) {
+    if held.is_some_and(|held| held.call_id == request.call_id() && request.cseq().number <= held.cseq) {
         return Err(Refusal::OutOfOrder);
     }
     let granted = match asked(request, contact) {

@@ -22,9 +22,9 @@ pub use sites::{Dhcp, Link, Site};
 use net::Wall;
 
 use crate::yaml::record::record;
-use crate::yaml::{Kind, Located, Names};
+use crate::yaml::{Kind, Located, Names, Node, Reader, Value};
 
-/// A lab: the whole of `lab.yaml`.
+/// Things of one sort by name.
 pub type Named<T> = BTreeMap<String, Located<T>>;
 
 record! {
@@ -53,7 +53,6 @@ record! {
         /// Files on every site's provisioning server: names and contents.
         "provisioning" provisioning: BTreeMap<String, String>,
     }
-    check check::lab
 }
 
 impl Lab {
@@ -73,20 +72,36 @@ impl Lab {
             None => format!("login.{}", self.domain.value),
         }
     }
-
-    /// The names that stories may use.
-    pub fn names(&self) -> Names {
-        let mut names = Names::default();
-        names.know(Kind::Person, self.people.keys().map(String::as_str));
-        names.know(Kind::Phone, self.phones.keys().map(String::as_str));
-        names.know(Kind::Site, self.sites.keys().map(String::as_str));
-        let pools: Vec<&str> = self.all_pools().into_iter().map(|(name, _)| name).collect();
-        names.know(Kind::Pool, pools.iter().copied());
-        let of_sites: Vec<String> = (self.sites.keys())
-            .flat_map(|site| [format!("{site}.dhcp"), format!("{site}.provisioning")])
-            .collect();
-        let services = ["identity", "registrar", "dns", "ntp"].into_iter().chain(pools);
-        names.know(Kind::Service, services.chain(of_sites.iter().map(String::as_str)));
-        names
-    }
 }
+
+/// Reads a lab and checks it across its parts; `None` if anything was wrong.
+pub(crate) fn read(node: &Node, reader: &mut Reader) -> Option<Lab> {
+    let before = reader.mistakes.len();
+    teach(node, &mut reader.names);
+    let lab = Lab::read(node, reader);
+    check::lab(node, reader);
+    lab.filter(|_| reader.mistakes.len() == before)
+}
+
+/// Makes what the lab calls its parts the known names. Works on a lab that is wrong elsewhere.
+pub(crate) fn teach(node: &Node, names: &mut Names) {
+    let of = |key: &str| -> Vec<&str> {
+        node.get(key).map_or(&[][..], Node::entries).iter().map(|entry| entry.key.as_str()).collect()
+    };
+    let sites = of("sites");
+    let mut pools = of("pools");
+    if node.get("pool").is_some() && !pools.contains(&"fe") {
+        pools.insert(0, "fe");
+    }
+    let of_sites: Vec<String> =
+        sites.iter().flat_map(|site| [format!("{site}.dhcp"), format!("{site}.provisioning")]).collect();
+    let services = SERVICES.iter().copied().chain(pools.iter().copied());
+    names.know(Kind::Service, services.chain(of_sites.iter().map(String::as_str)));
+    names.know(Kind::Person, of("people"));
+    names.know(Kind::Phone, of("phones"));
+    names.know(Kind::Site, sites);
+    names.know(Kind::Pool, pools);
+}
+
+/// The services of every lab; `registrar` is the first pool.
+pub const SERVICES: &[&str] = &["identity", "registrar", "dns", "ntp"];

@@ -6,6 +6,7 @@
 
 mod admin;
 mod faults;
+mod include;
 mod looking;
 mod names;
 mod people;

@@ -32,6 +32,12 @@ impl Shapes {
         json!({ "type": ["string", "number"], "description": format!("a {}", kind.noun()) })
     }
 
+    /// An object with the keys of a record, none of them needed.
+    pub(crate) fn keys_of<R: Record>(&mut self) -> Json {
+        let keys: Vec<String> = R::field_docs().into_iter().map(|field| field.key).collect();
+        json!({ "type": "object", "propertyNames": { "enum": keys } })
+    }
+
     fn resolved(&self, shape: Json) -> Json {
         let target = shape.get("$ref").and_then(Json::as_str).and_then(|path| path.rsplit('/').next());
         target.and_then(|name| self.defs.get(name)).cloned().unwrap_or(shape)

@@ -11,7 +11,7 @@ use crate::mistakes::Mistake;
 use crate::schema::Shapes;
 use crate::yaml::reader::{brief, with_known};
 use crate::yaml::record::{record, words};
-use crate::yaml::{Content, Node, OneOrMany, Reader, Value};
+use crate::yaml::{Content, Entry, Node, OneOrMany, Reader, Value};
 
 /// Something that holds now, or comes to hold within a span.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,6 +189,8 @@ record! {
         "happened" event: EventName,
         /// Whom it concerns: a person's account, a phone, a service.
         "of" of: Option<Party>,
+        /// Who tells of it: a phone or a service. `identity: x` is short for `happened: x, by: identity`.
+        "by" by: Option<Party>,
         /// Exactly how often; without it, at least once.
         "count" count: Option<u32>,
         /// Words in the event's text.
@@ -253,15 +255,15 @@ fn is_event(node: &Node, key: &str, reader: &Reader) -> bool {
     known.is_some_and(|known| known.iter().any(|event| event == text))
 }
 
-/// `identity: x` and `registrar: x` are other words for `happened: x`, naming whose event it is.
-fn renamed(node: &Node, key: &str) -> Node {
+/// `identity: x` and `registrar: x` are short for `happened: x`, told by that service.
+fn renamed(node: &Node, service: &str) -> Node {
     let mut node = node.clone();
-    if let Content::Map(entries) = &mut node.content {
-        entries
-            .iter_mut()
-            .filter(|entry| entry.key == key)
-            .for_each(|entry| entry.key = "happened".to_owned());
-    }
+    let Content::Map(entries) = &mut node.content else { return node };
+    let Some(entry) = entries.iter_mut().find(|entry| entry.key == service) else { return node };
+    entry.key = "happened".to_owned();
+    let place = entry.key_place;
+    let value = Node { place, content: Content::Scalar { text: service.to_owned(), quoted: false } };
+    entries.push(Entry { key: "by".to_owned(), key_place: place, value });
     node
 }
 

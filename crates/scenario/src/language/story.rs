@@ -1,10 +1,23 @@
 //! A story: one file, read whole.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use serde_json::Value as Json;
+
+use super::include::{Files, resolve};
+use super::text::fill_row;
 use super::{Steps, Vocabulary};
-use crate::lab_file::Lab;
-use crate::mistakes::{Mistakes, Sources};
+use crate::lab_file::{self, Lab};
+use crate::mistakes::{Mistake, Mistakes, Place, Sources};
+use crate::schema::Shapes;
+use crate::yaml::record::record;
+use crate::yaml::{Content, Kind, Located, Names, Node, Reader, Value};
+
+/// Rows that a story's table may have.
+pub const MOST_CASES: usize = 200;
+/// Values that all rows of a table may make together, the story's steps counted for each.
+pub const MOST_VALUES: usize = 400_000;
 
 /// Where files come from. `lab` reads them from disk, tests from memory.
 pub trait Library {
@@ -67,13 +80,208 @@ pub struct Case {
     pub steps: Steps,
 }
 
+record! {
+    /// A story: what happens in a lab, step by step, and what must come of it.
+    "a story" pub(crate) struct StoryFile {
+        /// What it tells, in a line.
+        "name" name: String,
+        /// What a reader should know beside.
+        "about" about: String = String::new(),
+        /// The lab's file, in the story's own folder or below; the default lab if not written.
+        "lab" lab: Option<Located<String>>,
+        /// What is different in the lab for this story: laid over its file, key by key.
+        "set" set: LabChanges = LabChanges(None),
+        /// The phones that the story is about; no other phone of the lab is there.
+        "phones" phones: Unread<Vec<super::PhoneName>> = Unread::nothing(),
+        /// A table: the story is told once for each row, `{{column}}` standing for the row's value.
+        "cases" cases: Vec<BTreeMap<String, Located<String>>>,
+        /// What happens.
+        "steps" steps: Unread<Steps>,
+    }
+}
+
+/// A part that is read later, when what it may name is known.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Unread<T> {
+    node: Option<Node>,
+    read_as: std::marker::PhantomData<T>,
+}
+
+impl<T> Unread<T> {
+    fn nothing() -> Unread<T> {
+        Unread { node: None, read_as: std::marker::PhantomData }
+    }
+}
+
+impl<T: Value> Value for Unread<T> {
+    fn read(node: &Node, _: &mut Reader) -> Option<Self> {
+        Some(Unread { node: Some(node.clone()), read_as: std::marker::PhantomData })
+    }
+
+    fn shape(shapes: &mut Shapes) -> Json {
+        T::shape(shapes)
+    }
+}
+
+/// Parts of a lab that are laid over its file.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LabChanges(Option<Node>);
+
+impl Value for LabChanges {
+    fn read(node: &Node, _: &mut Reader) -> Option<Self> {
+        Some(LabChanges(Some(node.clone())))
+    }
+
+    fn shape(shapes: &mut Shapes) -> Json {
+        // Any part of a lab may be left out here, so only the keys at the top are named.
+        shapes.keys_of::<Lab>()
+    }
+}
+
 /// Reads the story at `path`.
 ///
 /// # Errors
 ///
 /// Everything that is wrong in it, in its lab and in what it includes.
-pub fn read_story(_path: &str, _reading: Reading<'_>) -> Result<Story, Mistakes> {
-    Err(Mistakes::new(Vec::new(), Sources::default()))
+pub fn read_story(path: &str, reading: Reading<'_>) -> Result<Story, Mistakes> {
+    let mut files = Files::new(reading.library);
+    match story(path, reading, &mut files) {
+        Some(mut story) if files.mistakes.is_empty() => {
+            story.sources = files.sources;
+            Ok(story)
+        }
+        _ => Err(files.give_up()),
+    }
+}
+
+fn story(path: &str, reading: Reading<'_>, files: &mut Files<'_>) -> Option<Story> {
+    let node = files.load(path, 0, None)?;
+    let mut reader = Reader::default();
+    let file = StoryFile::read(&node, &mut reader);
+    files.mistakes.append(&mut reader.mistakes);
+    let mut file = file?;
+    if let Some(steps) = &mut file.steps.node {
+        files.expand(steps, 1, &mut vec![path.to_owned()]);
+    }
+    let lab = lab_node(path, &file, reading, files)?;
+    let rows = rows(&file, files)?;
+    let cases: Vec<Option<Case>> =
+        rows.iter().map(|row| case(row.as_ref(), &file, &lab, reading, files)).collect();
+    let cases = cases.into_iter().collect::<Option<Vec<Case>>>()?;
+    let sources = Sources::default();
+    Some(Story { name: file.name, file: path.to_owned(), about: file.about, cases, sources })
+}
+
+/// The tree of the story's lab, before anything is laid over it.
+fn lab_node(path: &str, file: &StoryFile, reading: Reading<'_>, files: &mut Files<'_>) -> Option<Node> {
+    let Some(Located { value: name, place }) = &file.lab else { return files.load(reading.lab, 0, None) };
+    match resolve(&[path.to_owned()], name) {
+        Ok(path) => files.load(&path, 0, Some(*place)),
+        Err(mistake) => {
+            files.mistakes.push(Mistake { place: Some(*place), ..mistake });
+            None
+        }
+    }
+}
+
+/// A row of the table: its values by column.
+type Row = BTreeMap<String, String>;
+
+/// The rows of the table; one without values if there is no table.
+fn rows(file: &StoryFile, files: &mut Files<'_>) -> Option<Vec<Option<Row>>> {
+    let Some(first) = file.cases.first() else { return Some(vec![None]) };
+    let steps = file.steps.node.as_ref();
+    let place = steps.map_or(Place::default(), |steps| steps.place);
+    if file.cases.len() > MOST_CASES {
+        let title = format!("a table has more than {MOST_CASES} rows");
+        files.mistakes.push(Mistake::new(place, title));
+        return None;
+    }
+    if steps.map_or(0, Node::count) * file.cases.len() > MOST_VALUES {
+        let title = format!("the table makes more than {MOST_VALUES} values of these steps");
+        files.mistakes.push(Mistake::new(place, title));
+        return None;
+    }
+    for row in &file.cases {
+        for (column, value) in first {
+            if !row.contains_key(column) {
+                let at = row.values().next().map_or(place, |value| value.place);
+                let mistake = Mistake::new(at, format!("this row has no `{column}`"));
+                files.mistakes.push(mistake.related(value.place, "the first row has it here"));
+            }
+        }
+        for (column, value) in row.iter().filter(|(column, _)| !first.contains_key(*column)) {
+            let mistake = Mistake::new(value.place, format!("only this row has a `{column}`"));
+            files.mistakes.push(mistake.help("every row has the same columns"));
+        }
+    }
+    let values = |row: &BTreeMap<String, Located<String>>| {
+        row.iter().map(|(column, value)| (column.clone(), value.value.clone())).collect()
+    };
+    Some(file.cases.iter().map(|row| Some(values(row))).collect())
+}
+
+fn case(
+    row: Option<&Row>,
+    file: &StoryFile,
+    lab: &Node,
+    reading: Reading<'_>,
+    files: &mut Files<'_>,
+) -> Option<Case> {
+    let filled = |node: &Node| {
+        let mut node = node.clone();
+        if let Some(row) = row {
+            node.change_texts(&mut |text| fill_row(text, row));
+        }
+        node
+    };
+    let mut lab = lab.clone();
+    if let LabChanges(Some(changes)) = &file.set {
+        lab.overlay(&filled(changes));
+    }
+    let mut reader = Reader::default();
+    reading.vocabulary.teach(&mut reader.names);
+    let read_lab = lab_file::read(&lab, &mut reader);
+    lab_file::teach(&lab, &mut reader.names);
+    let phones = phones(file.phones.node.as_ref().map(&filled), &mut reader);
+    let steps = file.steps.node.as_ref().and_then(|steps| Steps::read(&filled(steps), &mut reader));
+    let named = row.map(|row| row_name(row));
+    if let Some(steps) = &steps
+        && steps.is_empty()
+    {
+        let place = file.steps.node.as_ref().map_or(Place::default(), |steps| steps.place);
+        reader.wrong(Mistake::new(place, "a story needs at least one step"));
+    }
+    files.mistakes.append(&mut reader.mistakes);
+    Some(Case { name: named, lab: read_lab?, phones: phones?, steps: steps? })
+}
+
+/// What a row is called: its `case` column, or all of its values.
+fn row_name(row: &Row) -> String {
+    match row.get("case") {
+        Some(name) => name.clone(),
+        None => row.values().cloned().collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// Reads the story's phones; from here on no other phone is known.
+fn phones(node: Option<Node>, reader: &mut Reader) -> Option<Vec<String>> {
+    let read = match &node {
+        Some(node) => Vec::<super::PhoneName>::read(node, reader),
+        None => Some(Vec::new()),
+    };
+    let named: Vec<String> = match &node {
+        // A wrong name among them is told once, here, and not again at every step.
+        Some(Node { content: Content::List(items), .. }) => (items.iter())
+            .filter_map(|item| match &item.content {
+                Content::Scalar { text, .. } => Some(text.clone()),
+                Content::Nothing | Content::List(_) | Content::Map(_) => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    reader.names.narrow(Kind::Phone, named, "it is in the lab; name it under the story's `phones` too");
+    read.map(|phones| phones.into_iter().map(|phone| phone.0).collect())
 }
 
 /// Reads the lab at `path`.
@@ -81,6 +289,16 @@ pub fn read_story(_path: &str, _reading: Reading<'_>) -> Result<Story, Mistakes>
 /// # Errors
 ///
 /// Everything that is wrong in it.
-pub fn read_lab(_path: &str, _reading: Reading<'_>) -> Result<Lab, Mistakes> {
-    Err(Mistakes::new(Vec::new(), Sources::default()))
+pub fn read_lab(path: &str, reading: Reading<'_>) -> Result<Lab, Mistakes> {
+    let mut files = Files::new(reading.library);
+    if let Some(node) = files.load(path, 0, None) {
+        let mut reader = Reader::new(Names::default());
+        reading.vocabulary.teach(&mut reader.names);
+        let lab = lab_file::read(&node, &mut reader);
+        files.mistakes.append(&mut reader.mistakes);
+        if let (Some(lab), true) = (lab, files.mistakes.is_empty()) {
+            return Ok(lab);
+        }
+    }
+    Err(files.give_up())
 }

@@ -64,6 +64,25 @@ impl Node {
         }
     }
 
+    /// The value of `key`, to be changed.
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        match &mut self.content {
+            Content::Map(entries) => {
+                entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value)
+            }
+            Content::Nothing | Content::Scalar { .. } | Content::List(_) => None,
+        }
+    }
+
+    /// How many values the tree holds, itself included.
+    pub fn count(&self) -> usize {
+        1 + match &self.content {
+            Content::Nothing | Content::Scalar { .. } => 0,
+            Content::List(items) => items.iter().map(Node::count).sum(),
+            Content::Map(entries) => entries.iter().map(|entry| entry.value.count()).sum(),
+        }
+    }
+
     /// Lays `over` over this tree: maps are joined key by key, anything else is replaced.
     ///
     /// `over` keeps its places, so a mistake in what was laid over points to where it was written.

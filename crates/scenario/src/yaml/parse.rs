@@ -14,6 +14,8 @@ pub struct Limits {
     pub bytes: usize,
     /// Lists and maps inside one another.
     pub depth: usize,
+    /// Of these, how many stand around the file already, because another file includes it.
+    pub around: usize,
     /// Values of one file, those that aliases repeat included.
     pub nodes: usize,
     /// Aliases (`*name`) in one file.
@@ -22,7 +24,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { bytes: 1 << 20, depth: 32, nodes: 100_000, aliases: 1_000 }
+        Limits { bytes: 1 << 20, depth: 32, around: 0, nodes: 100_000, aliases: 1_000 }
     }
 }
 
@@ -203,7 +205,7 @@ impl Builder {
 
     fn enter(&mut self, open: Open, place: Place) -> Result<(), Stopped> {
         self.count(1, place)?;
-        if self.open.len() >= self.limits.depth {
+        if self.limits.around + self.open.len() >= self.limits.depth {
             return Err(self.too_deep(place));
         }
         self.open.push(open);
@@ -236,7 +238,7 @@ impl Builder {
         };
         let (size, node) = (*size, node.clone());
         self.count(size.nodes, place)?;
-        if self.open.len() + size.depth > self.limits.depth {
+        if self.limits.around + self.open.len() + size.depth > self.limits.depth {
             return Err(self.too_deep(place));
         }
         self.repeated_bytes += size.bytes;

@@ -88,17 +88,34 @@ impl Kind {
 
 /// The names that may be used, by what they name. A kind without a list is not checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names(BTreeMap<Kind, Vec<String>>);
+pub struct Names {
+    known: BTreeMap<Kind, Vec<String>>,
+    /// Names that exist but may not be used, with why.
+    barred: BTreeMap<Kind, (Vec<String>, &'static str)>,
+}
 
 impl Names {
     /// Makes `names` the known ones of `kind`.
     pub fn know<'a>(&mut self, kind: Kind, names: impl IntoIterator<Item = &'a str>) {
-        self.0.insert(kind, names.into_iter().map(str::to_owned).collect());
+        self.known.insert(kind, names.into_iter().map(str::to_owned).collect());
     }
 
     /// The known names of `kind`; `None` if any will do.
     pub fn of(&self, kind: Kind) -> Option<&[String]> {
-        self.0.get(&kind).map(Vec::as_slice)
+        self.known.get(&kind).map(Vec::as_slice)
+    }
+
+    /// Bars every known name of `kind` that is not among `names`; `why` is said to whoever uses one.
+    pub(crate) fn narrow(&mut self, kind: Kind, names: Vec<String>, why: &'static str) {
+        let all = self.known.insert(kind, names.clone()).unwrap_or_default();
+        let barred = all.into_iter().filter(|name| !names.contains(name)).collect();
+        self.barred.insert(kind, (barred, why));
+    }
+
+    /// Why `name` may not be used although it exists.
+    pub(crate) fn barred(&self, kind: Kind, name: &str) -> Option<&'static str> {
+        let (names, why) = self.barred.get(&kind)?;
+        names.iter().any(|barred| barred == name).then_some(*why)
     }
 }
 
@@ -177,6 +194,11 @@ impl Reader {
         let Some(known) = self.names.of(kind) else { return Some(()) };
         if known.iter().any(|known| known == name) {
             return Some(());
+        }
+        if let Some(why) = self.names.barred(kind, name) {
+            let title = format!("this story has no {} called `{name}`", kind.noun());
+            self.wrong(Mistake::new(place, title).help(why));
+            return None;
         }
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
         let title = match kind {

@@ -35,15 +35,15 @@ macro_rules! record {
     (
         $(#[doc = $doc:literal])*
         $(short $short:literal)?
-        $what:literal pub struct $name:ident {
+        $what:literal $vis:vis struct $name:ident {
             $( $(#[doc = $fdoc:literal])* $key:literal $field:ident : $ty:ty $(= $default:expr)? , )*
         }
         $(check $check:path)?
     ) => {
         $(#[doc = $doc])*
         #[derive(Clone, Debug, PartialEq)]
-        pub struct $name {
-            $( $(#[doc = $fdoc])* pub $field: $ty, )*
+        $vis struct $name {
+            $( $(#[doc = $fdoc])* $vis $field: $ty, )*
         }
 
         impl $crate::yaml::Value for $name {

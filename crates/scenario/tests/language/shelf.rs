@@ -1,0 +1,110 @@
+//! Files in memory, the house's own beside them, and the names that actors publish.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use scenario::language::{Library, ReadError, Reading, Story, Vocabulary, read_lab, read_story};
+use scenario::mistakes::Mistakes;
+
+/// Names as the actors would publish them; only as many as the stories here need.
+pub const VOCABULARY: Vocabulary = Vocabulary {
+    screens: &[
+        ("home", "signed out or in"),
+        ("sign-in", "the ways to sign in"),
+        ("web-code", "a code for the browser"),
+        ("new-lock-code", "a lock code is asked for"),
+        ("sign-in-failed", "why it failed"),
+    ],
+    states: &[("signed-in", "somebody is signed in"), ("signed-out", "nobody is")],
+    facts: &[("user-code", "the code"), ("sign-in-page", "the address")],
+    pages: &[("confirm-app", "which application"), ("finished", "done"), ("error", "an error")],
+    events: &[&[("device-code-issued", "a code was given"), ("registered", "a 200 came")]],
+    requests: &[("token", "a poll"), ("register", "a REGISTER")],
+    models: &[("vvx400", "twelve lines"), ("vvx500", "touch"), ("vvx600", "touch")],
+};
+
+/// Files by path.
+#[derive(Default)]
+pub struct Shelf(BTreeMap<String, Vec<u8>>);
+
+impl Library for Shelf {
+    fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, ReadError> {
+        let bytes = self.0.get(path).ok_or_else(|| ReadError("there is no such file".to_owned()))?;
+        Ok(bytes[..bytes.len().min(limit + 1)].to_vec())
+    }
+}
+
+impl Shelf {
+    /// The house's `lab.yaml` and everything under `scenarios/`.
+    pub fn of_the_house() -> Shelf {
+        let mut shelf = Shelf::default();
+        shelf.take(&house().join("lab.yaml"));
+        shelf.take(&house().join("scenarios"));
+        shelf
+    }
+
+    fn take(&mut self, path: &Path) {
+        if path.is_dir() {
+            let entries = path.read_dir().expect("the house can be read");
+            entries.for_each(|entry| self.take(&entry.expect("an entry").path()));
+            return;
+        }
+        #[expect(clippy::disallowed_methods, reason = "the test reads the house's own files")]
+        let bytes = std::fs::read(path).expect("a file of the house");
+        let name = path.strip_prefix(house()).expect("below the house").to_string_lossy().replace('\\', "/");
+        self.0.insert(name, bytes);
+    }
+
+    /// With one more file.
+    pub fn with(mut self, path: &str, bytes: impl AsRef<[u8]>) -> Shelf {
+        self.0.insert(path.to_owned(), bytes.as_ref().to_vec());
+        self
+    }
+
+    /// The paths of all stories.
+    pub fn stories(&self) -> Vec<String> {
+        let stories = self.0.keys().filter(|path| path.starts_with("scenarios/") && path.ends_with(".yaml"));
+        stories.cloned().collect()
+    }
+
+    /// The text of a file.
+    pub fn text(&self, path: &str) -> &str {
+        std::str::from_utf8(&self.0[path]).expect("text")
+    }
+
+    pub fn reading(&self) -> Reading<'_> {
+        Reading { library: self, vocabulary: VOCABULARY, lab: "lab.yaml" }
+    }
+
+    pub fn story(&self, path: &str) -> Result<Story, Mistakes> {
+        read_story(path, self.reading())
+    }
+}
+
+fn house() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let house = here.ancestors().find(|folder| folder.join("lab.yaml").is_file());
+    house.expect("the tests stand in the house").to_owned()
+}
+
+/// What a person is told about this lab, all of it.
+pub fn lab_refusal(text: impl AsRef<[u8]>) -> String {
+    let shelf = Shelf::default().with("lab.yaml", text);
+    match read_lab("lab.yaml", shelf.reading()) {
+        Ok(_) => "taken".to_owned(),
+        Err(mistakes) => mistakes.to_string(),
+    }
+}
+
+/// What a person is told about this story in the house's lab, all of it.
+pub fn story_refusal(text: impl AsRef<[u8]>) -> String {
+    refusal_of(Shelf::of_the_house().with("story.yaml", text))
+}
+
+/// What a person is told about `story.yaml` on this shelf.
+pub fn refusal_of(shelf: Shelf) -> String {
+    match shelf.story("story.yaml") {
+        Ok(_) => "taken".to_owned(),
+        Err(mistakes) => mistakes.to_string(),
+    }
+}

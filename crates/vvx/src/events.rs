@@ -1,1 +1,78 @@
-//! (being written)
+//! The names of the events that a phone tells, for stories to wait for or forbid.
+//!
+//! Each is a [`net::Note::Event`]; `of` is the account (`alice@contoso.example`) where there is one, else the
+//! phone's own name.
+
+/// The phone has finished booting and shows Home.
+pub const PHONE_BOOTED: &str = "phone-booted";
+/// The phone's clock was set from the network for the first time since power came.
+pub const CLOCK_SET: &str = "clock-set";
+/// A code is on the screen, for a person (or an administrator) to type into a browser.
+pub const CODE_SHOWN: &str = "code-shown";
+/// A code was not used in time.
+pub const CODE_EXPIRED: &str = "code-expired";
+/// The phone knows who signs in and goes to find the pool.
+pub const SIGNING_IN: &str = "signing-in";
+/// The pool's root certificate was taken on first use and is pinned from now on.
+pub const ROOT_TRUSTED: &str = "root-trusted";
+/// A client certificate has reached the flash and will survive a power cut.
+pub const CERTIFICATE_STORED: &str = "certificate-stored";
+/// The pool answered 200 to the phone's REGISTER.
+pub const REGISTERED: &str = "registered";
+/// Values from the pool (the lock policy among them) came into force.
+pub const POLICY_APPLIED: &str = "policy-applied";
+/// The sign-in is complete, the lock code included.
+pub const SIGNED_IN: &str = "signed-in";
+/// The sign-in came to nothing.
+pub const SIGN_IN_FAILED: &str = "sign-in-failed";
+/// Nobody is signed in any more.
+pub const SIGNED_OUT: &str = "signed-out";
+/// The registration is gone; the phone tries to win it back by itself.
+pub const REGISTRATION_LOST: &str = "registration-lost";
+/// The registration is back.
+pub const REGISTRATION_RESTORED: &str = "registration-restored";
+/// The phone is locked.
+pub const LOCKED: &str = "locked";
+/// The phone is unlocked.
+pub const UNLOCKED: &str = "unlocked";
+/// A wrong lock code was typed.
+pub const WRONG_LOCK_CODE: &str = "wrong-lock-code";
+/// A lock code was made or changed, and has reached the flash.
+pub const LOCK_CODE_SET: &str = "lock-code-set";
+/// Everything the phone knew was erased.
+pub const FACTORY_RESET: &str = "factory-reset";
+
+/// Every event's name, and what it means.
+pub const ALL: &[(&str, &str)] = &[
+    (PHONE_BOOTED, "the phone has finished booting and shows Home"),
+    (CLOCK_SET, "the phone's clock was set from the network for the first time since power came"),
+    (CODE_SHOWN, "a code is on the screen, to be typed into a browser"),
+    (CODE_EXPIRED, "a code was not used in time"),
+    (SIGNING_IN, "the phone knows who signs in and goes to find the pool"),
+    (ROOT_TRUSTED, "the pool's root certificate was taken on first use and is pinned from now on"),
+    (CERTIFICATE_STORED, "a client certificate has reached the flash"),
+    (REGISTERED, "the pool answered 200 to the phone's REGISTER"),
+    (POLICY_APPLIED, "values from the pool, the lock policy among them, came into force"),
+    (SIGNED_IN, "the sign-in is complete, the lock code included"),
+    (SIGN_IN_FAILED, "the sign-in came to nothing"),
+    (SIGNED_OUT, "nobody is signed in any more"),
+    (REGISTRATION_LOST, "the registration is gone; the phone tries to win it back by itself"),
+    (REGISTRATION_RESTORED, "the registration is back"),
+    (LOCKED, "the phone is locked"),
+    (UNLOCKED, "the phone is unlocked"),
+    (WRONG_LOCK_CODE, "a wrong lock code was typed"),
+    (LOCK_CODE_SET, "a lock code was made or changed, and has reached the flash"),
+    (FACTORY_RESET, "everything the phone knew was erased"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_kebab_case_and_told_once() {
+        let names: std::collections::BTreeSet<&str> = ALL.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names.len(), ALL.len());
+        assert!(names.iter().all(|name| name.chars().all(|c| c == '-' || c.is_ascii_lowercase())));
+    }
+}

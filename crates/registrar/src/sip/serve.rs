@@ -264,7 +264,7 @@ impl FrontEnd {
                 self.waiting.insert(write, Waiting { asker, wish });
             }
             // Nothing changes, so nothing has to be kept.
-            None => self.registered_as(&asker, None, "fixed", turn),
+            None => self.registered_as(&asker, None, turn),
         }
     }
 
@@ -277,7 +277,7 @@ impl FrontEnd {
             Wish::Bind(binding) => self.bind(&asker, *binding, turn),
             Wish::Unbind { endpoint } => {
                 self.unbind(&asker, &endpoint, turn);
-                self.registered_as(&asker, None, "fixed", turn);
+                self.registered_as(&asker, None, turn);
             }
             Wish::UnbindAll => {
                 let endpoints: Vec<String> =
@@ -285,7 +285,7 @@ impl FrontEnd {
                 for endpoint in endpoints {
                     self.unbind(&asker, &endpoint, turn);
                 }
-                self.registered_as(&asker, None, "fixed", turn);
+                self.registered_as(&asker, None, turn);
             }
             Wish::Ask => {}
         }
@@ -308,12 +308,11 @@ impl FrontEnd {
         };
         let text = format!("endpoint {} until {}", binding.endpoint, binding.until);
         turn.out.note(Note::event(event, &binding.aor, text));
-        let endpoint = binding.endpoint.clone();
         if let Some(pushed_out) = self.bindings.put(binding, turn.now) {
             self.store.gone(&pushed_out.aor, &pushed_out.endpoint, turn.out);
             self.tell_deregistered(&pushed_out, Deregistration::Unregistered, turn);
         }
-        self.registered_as(asker, Some(&endpoint), action, turn);
+        self.registered_as(asker, Some(action), turn);
     }
 
     fn unbind(&mut self, asker: &Asker, endpoint: &str, turn: &mut Turn<'_, '_>) {
@@ -324,16 +323,18 @@ impl FrontEnd {
     }
 
     /// The 200 to a REGISTER: every binding of the address, the endpoint's own first (RFC 3261 §10.3 item 8).
-    fn registered_as(&mut self, asker: &Asker, own: Option<&str>, action: &str, turn: &mut Turn<'_, '_>) {
+    /// `action` is what became of the endpoint's own binding, if it was bound.
+    fn registered_as(&mut self, asker: &Asker, action: Option<&str>, turn: &mut Turn<'_, '_>) {
         let Some(connection) = self.connections.get(&asker.stream) else { return };
         let mut held = self.bindings.of(&asker.aor, turn.now);
-        held.sort_by_key(|binding| own != Some(binding.endpoint.as_str()));
+        let own = register::endpoint_of(&asker.request).map(|endpoint| endpoint.name).ok();
+        held.sort_by_key(|binding| own.as_ref() != Some(&binding.endpoint));
         let mut draft = answer::begin(&asker.request, 200, &asker.tag, (connection.peer, connection.cid));
         draft.push("Date", &answer::date(turn.parts.clock.read(turn.now)));
         let mut expires_s = 0;
         for binding in held {
             let left_s = (binding.until - turn.now).as_secs();
-            let is_own = own == Some(binding.endpoint.as_str());
+            let is_own = own.as_ref() == Some(&binding.endpoint);
             let cid = if is_own { format!(";ms-received-cid={:X}", connection.cid) } else { String::new() };
             if is_own {
                 expires_s = left_s;
@@ -345,10 +346,10 @@ impl FrontEnd {
         draft.push("Expires", &expires_s.to_string());
         let (timeout, cluster) = (KEEP_ALIVE.as_secs(), "primary-cluster-type=\"central\"");
         draft.push("ms-keep-alive", &format!("UAS; tcp=no; hop-hop=yes; end-end=no; timeout={timeout}"));
-        draft.push(
-            "presence-state",
-            &format!("register-action=\"{action}\"; {cluster}; is-connected-to-primary=\"yes\""),
-        );
+        if let Some(action) = action {
+            let state = format!("register-action=\"{action}\"; {cluster}; is-connected-to-primary=\"yes\"");
+            draft.push("presence-state", &state);
+        }
         draft.push("Allow-Events", ALLOW_EVENTS);
         // One token a line: some clients compare the whole value.
         draft.push("Supported", "adhoclist");

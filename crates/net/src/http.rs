@@ -351,6 +351,7 @@ impl ClientConnection {
     }
 
     fn run(&mut self) {
+        let mut quiet_rounds = 0;
         loop {
             let before = self.pipe.lock().moves;
             let mut is_over = false;
@@ -367,7 +368,9 @@ impl ClientConnection {
                 self.answering = Some(Box::pin(std::future::ready(answer)));
                 return;
             }
-            if self.pipe.lock().moves == before {
+            // hyper may spend a round on handing a chunk on, without a move; only a second one means rest.
+            quiet_rounds = if self.pipe.lock().moves == before { quiet_rounds + 1 } else { 0 };
+            if quiet_rounds == 2 {
                 return;
             }
         }

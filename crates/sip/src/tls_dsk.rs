@@ -126,14 +126,17 @@ enum Engine {
 #[derive(Debug)]
 struct Context {
     engine: Engine,
+    /// An acceptor before the first flight, which decides the engine.
+    awaits_hello: bool,
     octets: usize,
     alert: Vec<u8>,
     peer: Option<CertificateDer<'static>>,
 }
 
 impl Context {
-    fn new(session: modern::Session) -> Context {
-        Context { engine: Engine::Modern(Box::new(session)), octets: 0, alert: Vec::new(), peer: None }
+    fn new(session: modern::Session, awaits_hello: bool) -> Context {
+        let engine = Engine::Modern(Box::new(session));
+        Context { engine, awaits_hello, octets: 0, alert: Vec::new(), peer: None }
     }
 
     fn step(&mut self, flight: &[u8], now: Wall, random: &mut Random) -> Result<Reply, DskError> {
@@ -154,7 +157,12 @@ impl Context {
         }
         match &mut self.engine {
             Engine::Over => Err(DskError::Over),
+            Engine::Modern(_) if self.awaits_hello && records::is_old_hello(flight) => {
+                self.alert = records::PROTOCOL_VERSION_ALERT.to_vec();
+                Err(DskError::Version)
+            }
             Engine::Modern(session) => {
+                self.awaits_hello = false;
                 let result = session.step(flight, now, random);
                 if result.is_err() {
                     self.alert = session.take_output();
@@ -184,7 +192,8 @@ impl Initiator {
         crypto: Crypto,
         random: &mut Random,
     ) -> Result<Initiator, DskError> {
-        Ok(Initiator(Context::new(modern::Session::initiator(client, trust, target, crypto, random)?)))
+        let session = modern::Session::initiator(client, trust, target, crypto, random)?;
+        Ok(Initiator(Context::new(session, false)))
     }
 
     /// Takes the server's flight in, at the time that the phone's own clock says.
@@ -218,7 +227,7 @@ impl Acceptor {
     ///
     /// If rustls will not start a session.
     pub fn new(setup: &Setup, random: &mut Random) -> Result<Acceptor, DskError> {
-        Ok(Acceptor(Context::new(modern::Session::acceptor(setup, random)?)))
+        Ok(Acceptor(Context::new(modern::Session::acceptor(setup, random)?, true)))
     }
 
     /// Takes the client's flight in, at the time that the server's clock says.

@@ -1,5 +1,7 @@
 //! The IPv6 messages of RFC 5118: all of section 4, each with its verdict.
 
+#![expect(clippy::unwrap_used, reason = "what helps a test may panic as the test does")]
+
 #[path = "support/files.rs"]
 mod files;
 

@@ -3,6 +3,8 @@
 //! A message that the RFC calls valid, or that only a user of the message may refuse, is taken and its fields come
 //! out right; one that it calls invalid is refused with the status that the RFC asks for.
 
+#![expect(clippy::unwrap_used, reason = "what helps a test may panic as the test does")]
+
 #[path = "support/files.rs"]
 mod files;
 

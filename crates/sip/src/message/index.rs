@@ -271,6 +271,10 @@ fn read_header(head: &[u8], start: usize, end: usize, is_folded: bool) -> Result
     let bad = |why, at| ParseError::new(Fault::HeaderLine(why), at);
     let line = &head[start..end];
     let colon = line.iter().position(|b| *b == b':').ok_or(bad("no colon", start))?;
+    // Blanks may stand before the colon, a fold may not (RFC 3261 §25.1, HCOLON).
+    if line[..colon].contains(&b'\n') {
+        return Err(bad("a fold before the colon", start));
+    }
     let name = trim(line, 0, colon);
     if name.0 != 0 {
         return Err(bad("a blank before the first name", start));

@@ -14,9 +14,7 @@ pub fn octets(file: &str) -> Bytes {
     while let Some((before, after)) = rest.split_once("<hex>") {
         let (hex, after) = after.split_once("</hex>").expect("every <hex> ends");
         out.extend_from_slice(before.as_bytes());
-        for two in hex.as_bytes().chunks(2) {
-            out.push(u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap());
-        }
+        out.extend((0..hex.len()).step_by(2).filter_map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok()));
         rest = after;
     }
     out.extend_from_slice(rest.as_bytes());

@@ -197,6 +197,12 @@ impl Registrar {
         self.change(user, "password set", now, out, |account| account.password = Some(hash))
     }
 
+    /// Shows another certificate at the web and SIP ports from now on; connections that are up stay.
+    pub fn set_tls(&mut self, tls: Arc<ServerTls>, out: &mut Outbox) {
+        self.core.tls = tls;
+        self.listen(out);
+    }
+
     /// Takes back an account's client certificates and web tickets: the next handshake with one of them fails.
     /// Returns how many certificates there were.
     pub fn revoke(&mut self, user: &str, now: Time, out: &mut Outbox) -> usize {
@@ -240,11 +246,15 @@ impl Registrar {
         true
     }
 
-    fn power_on(&mut self, now: Time, disk: &Disk, out: &mut Outbox) {
-        out.address(Some(self.address));
+    fn listen(&self, out: &mut Outbox) {
         out.listen(self.sip_port, ListenSecurity::Tls(self.core.tls.clone()));
         out.listen(TLS_PORT, ListenSecurity::Tls(self.core.tls.clone()));
         out.listen(PLAIN_PORT, ListenSecurity::Tcp);
+    }
+
+    fn power_on(&mut self, now: Time, disk: &Disk, out: &mut Outbox) {
+        out.address(Some(self.address));
+        self.listen(out);
         self.streams.clear();
         self.core.published.power_on(disk, out);
         self.web.power_on(&mut self.core.parts());

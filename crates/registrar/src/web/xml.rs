@@ -14,7 +14,7 @@ use quick_xml::{Reader, XmlVersion};
 pub const DEPTH_LIMIT: usize = 32;
 /// The most elements of one document.
 pub const ELEMENTS_LIMIT: usize = 512;
-/// The most attributes of one element.
+/// The most attributes of one element, name-space declarations included.
 pub const ATTRIBUTES_LIMIT: usize = 32;
 /// The most name-space bindings that are in force at one place.
 pub const BINDINGS_LIMIT: usize = 64;
@@ -243,9 +243,9 @@ impl<'a> Builder<'a> {
             return Err(malformed);
         }
         let mut attributes = Vec::new();
-        for attribute in start.attributes() {
+        for (count, attribute) in start.attributes().enumerate() {
             let attribute = attribute.map_err(|_| malformed.clone())?;
-            if attributes.len() >= ATTRIBUTES_LIMIT {
+            if count >= ATTRIBUTES_LIMIT {
                 return Err(XmlError::TooMany("attributes"));
             }
             if attribute.value.contains('<') {

@@ -18,6 +18,7 @@
 pub mod authority;
 pub mod certificate;
 pub mod pem;
+mod profile;
 pub mod request;
 pub mod revocation;
 mod signer;

@@ -4,22 +4,22 @@
 //! that somebody uses. It is the only server of its segment: a client that wants an address of another network is
 //! told so (DHCPNAK) at once.
 
+mod book;
 mod leases;
 mod packet;
 mod setup;
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use dhcproto::v4::{DhcpOption, Message, MessageType};
-use net::{Datagram, Disk, Input, ListenSecurity, Node, Note, Outbox, RecordId, Time, Wall};
+use net::{Datagram, Disk, Input, ListenSecurity, Node, Note, Outbox, Time};
 
 pub use leases::Mac;
 pub use setup::{Options, POOL_LIMIT, Setup, SetupError, UC_CLASS, UcServer, VLAN_CLASS};
 
 use crate::events;
-use crate::kept::{Recovered, Slots};
+use book::{Book, Change};
 use leases::{Client, Hold, Leases};
 use packet::{Asked, spell};
 
@@ -32,12 +32,6 @@ const DECLINE_HOLD: Duration = Duration::from_secs(3600);
 /// The shortest lease that a client may ask for.
 const LEASE_MIN: Duration = Duration::from_secs(60);
 
-/// The most answers that wait for the disk; more requests are dropped, and their clients ask again.
-const WAITING_LIMIT: usize = 4096;
-
-/// After how many appended lines the file of leases is written anew.
-const APPENDED_LIMIT: usize = 10_000;
-
 /// An answer, ready to go.
 #[derive(Debug)]
 struct Answer {
@@ -47,24 +41,12 @@ struct Answer {
     event: (&'static str, String, String),
 }
 
-/// Whether lines may be appended to the file of leases.
-#[derive(Debug)]
-enum Disc {
-    /// They may.
-    Ready,
-    /// The file is being written anew; lines wait.
-    Writing { id: RecordId, lines: Vec<(String, Option<Answer>)> },
-}
-
 /// The DHCP server of a segment.
 #[derive(Debug)]
 pub struct DhcpServer {
     setup: Setup,
     leases: Leases,
-    slots: Slots,
-    disc: Disc,
-    appended: usize,
-    waiting: BTreeMap<RecordId, Answer>,
+    book: Book<Answer>,
     is_on: bool,
 }
 
@@ -86,9 +68,8 @@ impl DhcpServer {
     pub fn new(setup: Setup) -> Result<DhcpServer, SetupError> {
         setup.check()?;
         let leases = Leases::new(setup.first, setup.last, setup.reserved.clone());
-        let (slots, _) = Slots::recover(&Disk::new(), FILE);
-        let (appended, waiting, is_on) = (0, BTreeMap::new(), false);
-        Ok(DhcpServer { setup, leases, slots, disc: Disc::Ready, appended, waiting, is_on })
+        let book = Book::new(setup.clock);
+        Ok(DhcpServer { setup, leases, book, is_on: false })
     }
 
     /// What people call the server.
@@ -122,96 +103,10 @@ impl DhcpServer {
 
     fn start(&mut self, disk: &Disk, now: Time, out: &mut Outbox) {
         self.leases = Leases::new(self.setup.first, self.setup.last, self.setup.reserved.clone());
-        self.waiting.clear();
-        let (slots, recovered) = Slots::recover(disk, FILE);
-        self.slots = slots;
-        if let Some(recovered) = recovered {
-            self.recover(&recovered, now);
-        }
-        // A torn line at the end would swallow the next one: begin a whole file before anything is appended.
-        self.rewrite(now, out);
+        self.book.open(disk, &mut self.leases, now, out);
         self.is_on = true;
         out.address(Some(self.setup.address.into()));
         out.listen(67, ListenSecurity::Udp);
-    }
-
-    fn recover(&mut self, recovered: &Recovered, now: Time) {
-        let contents = String::from_utf8_lossy(&recovered.contents);
-        let lines = contents.lines().chain(recovered.lines.iter().map(String::as_str));
-        let reading = self.setup.clock.read(now);
-        for line in lines {
-            let Some((address, client, hold, until)) = read_line(line) else { continue };
-            // A pool that shrank forgets what is outside.
-            if !self.leases.is_known(address) {
-                continue;
-            }
-            let left = until.unix_nanos().saturating_sub(reading.unix_nanos());
-            let until = now + Duration::from_nanos(u64::try_from(left).unwrap_or(0));
-            match (client, hold) {
-                (Some(client), Hold::Bound | Hold::Free) => {
-                    self.leases.put(address, client, hold, until, now)
-                }
-                (_, Hold::Declined) => self.leases.decline(address, until),
-                (_, Hold::Offered) | (None, Hold::Bound | Hold::Free) => self.leases.release(address, now),
-            }
-        }
-    }
-
-    fn rewrite(&mut self, now: Time, out: &mut Outbox) {
-        let lines: Vec<String> = self
-            .leases
-            .to_keep()
-            .map(|(address, client, hold, until)| self.line(address, client, hold, until, now))
-            .collect();
-        self.appended = 0;
-        let id = self.slots.replace(lines.join("\n").as_bytes(), out);
-        self.disc = Disc::Writing { id, lines: Vec::new() };
-    }
-
-    fn line(&self, address: Ipv4Addr, client: Option<&Client>, hold: Hold, until: Time, now: Time) -> String {
-        let client: String = match client {
-            Some(client) => client.0.iter().map(|octet| format!("{octet:02x}")).collect(),
-            None => "-".to_owned(),
-        };
-        // Dates outlive the server's own count of time.
-        let reading = self.setup.clock.read(now);
-        let until = if until > now { reading.plus(until - now) } else { reading.minus(now - until) };
-        format!("{address} {} {} {client}", spell_hold(hold), until.unix_nanos())
-    }
-
-    /// Puts a line on disk; what waits for it goes out once it is there.
-    fn keep(&mut self, line: String, answer: Option<Answer>, out: &mut Outbox) {
-        if let Disc::Writing { lines, .. } = &mut self.disc {
-            if lines.len() < WAITING_LIMIT {
-                lines.push((line, answer));
-            }
-            return;
-        }
-        let id = self.slots.append(&line, out);
-        self.appended += 1;
-        if let Some(answer) = answer {
-            self.waiting.insert(id, answer);
-        }
-    }
-
-    fn kept(&mut self, id: RecordId, now: Time, out: &mut Outbox) {
-        if let Some(answer) = self.waiting.remove(&id) {
-            self.send(answer, out);
-        }
-        match &mut self.disc {
-            Disc::Writing { id: writing, lines } if *writing == id => {
-                let lines = std::mem::take(lines);
-                self.disc = Disc::Ready;
-                for (line, answer) in lines {
-                    self.keep(line, answer, out);
-                }
-            }
-            // Nothing may be under way in the file that is left behind.
-            Disc::Ready if self.appended >= APPENDED_LIMIT && self.waiting.is_empty() => {
-                self.rewrite(now, out)
-            }
-            Disc::Writing { .. } | Disc::Ready => {}
-        }
     }
 
     fn take(&mut self, now: Time, datagram: &Datagram, out: &mut Outbox) {
@@ -278,7 +173,7 @@ impl DhcpServer {
             self.refuse(asked, address, out);
             return;
         }
-        if self.waiting.len() >= WAITING_LIMIT {
+        if !self.book.has_room() {
             return;
         }
         let until = now + self.lease_for(asked);
@@ -287,8 +182,8 @@ impl DhcpServer {
         self.setup.options.give(asked, answer.opts_mut());
         let event = (events::LEASE_GRANTED, asked.of(), format!("{address} until {until}"));
         let answer = self.addressed(asked, MessageType::Ack, &answer, event);
-        let line = self.line(address, Some(&asked.client), Hold::Bound, until, now);
-        self.keep(line, Some(answer), out);
+        let change = Change { address, client: Some(&asked.client), hold: Hold::Bound, until };
+        self.book.write(change, Some(answer), now, out);
     }
 
     fn forget_offer(&mut self, asked: &Asked, now: Time) {
@@ -312,8 +207,8 @@ impl DhcpServer {
             return;
         }
         self.leases.release(address, now);
-        let line = self.line(address, Some(&asked.client), Hold::Free, now, now);
-        self.keep(line, None, out);
+        let change = Change { address, client: Some(&asked.client), hold: Hold::Free, until: now };
+        self.book.write(change, None, now, out);
         out.note(Note::event(events::LEASE_RELEASED, asked.of(), address.to_string()));
     }
 
@@ -324,8 +219,8 @@ impl DhcpServer {
         };
         let until = now + DECLINE_HOLD;
         self.leases.decline(address, until);
-        let line = self.line(address, None, Hold::Declined, until, now);
-        self.keep(line, None, out);
+        let change = Change { address, client: None, hold: Hold::Declined, until };
+        self.book.write(change, None, now, out);
         out.note(Note::event(events::LEASE_DECLINED, asked.of(), address.to_string()));
     }
 
@@ -400,7 +295,11 @@ impl Node for DhcpServer {
             Input::Datagram(datagram) if self.is_on && datagram.to.port() == 67 => {
                 self.take(now, &datagram, out);
             }
-            Input::Kept(id) if self.is_on => self.kept(id, now, out),
+            Input::Kept(id) if self.is_on => {
+                if let Some(answer) = self.book.kept(id, &self.leases, now, out) {
+                    self.send(answer, out);
+                }
+            }
             Input::Datagram(_) | Input::Kept(_) | Input::Woken | Input::Stream(..) => {}
         }
     }
@@ -409,42 +308,4 @@ impl Node for DhcpServer {
         // Leases end when they are looked at; nothing else happens by itself.
         None
     }
-}
-
-/// The pair of files that the leases are in.
-const FILE: &str = "leases";
-
-fn spell_hold(hold: Hold) -> &'static str {
-    match hold {
-        Hold::Offered => "offered",
-        Hold::Bound => "bound",
-        Hold::Declined => "declined",
-        Hold::Free => "free",
-    }
-}
-
-fn read_line(line: &str) -> Option<(Ipv4Addr, Option<Client>, Hold, Wall)> {
-    let mut words = line.split(' ');
-    let address = words.next()?.parse().ok()?;
-    let hold = match words.next()? {
-        "bound" => Hold::Bound,
-        "declined" => Hold::Declined,
-        "free" => Hold::Free,
-        _ => return None,
-    };
-    let until = Wall::from_unix_nanos(words.next()?.parse().ok()?);
-    let client = match words.next()? {
-        "-" => None,
-        hex => Some(Client(read_hex(hex)?)),
-    };
-    Some((address, client, hold, until))
-}
-
-fn read_hex(hex: &str) -> Option<Vec<u8>> {
-    let digits = hex.as_bytes();
-    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    digits.chunks(2).map(pair).collect()
 }

@@ -10,6 +10,8 @@ use std::net::Ipv4Addr;
 
 use net::Time;
 
+use super::book::Change;
+
 /// A hardware address of Ethernet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac(pub [u8; 6]);
@@ -167,11 +169,13 @@ impl Leases {
     }
 
     /// Every address that somebody has or had: what must outlive a power cut. Offers are not among them.
-    pub(crate) fn to_keep(&self) -> impl Iterator<Item = (Ipv4Addr, Option<&Client>, Hold, Time)> {
-        self.entries
-            .iter()
-            .filter(|(_, entry)| entry.hold != Hold::Offered)
-            .map(|(address, entry)| (*address, entry.client.as_ref(), entry.hold, entry.until))
+    pub(crate) fn to_keep(&self) -> impl Iterator<Item = Change<'_>> {
+        self.entries.iter().filter(|(_, entry)| entry.hold != Hold::Offered).map(|(address, entry)| Change {
+            address: *address,
+            client: entry.client.as_ref(),
+            hold: entry.hold,
+            until: entry.until,
+        })
     }
 
     /// Whether an address may be given out at all.

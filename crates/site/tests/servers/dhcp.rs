@@ -78,11 +78,11 @@ impl Packet {
         self.with(50, address.octets())
     }
 
-    fn to_server(self, address: Ipv4Addr) -> Packet {
+    fn naming_server(self, address: Ipv4Addr) -> Packet {
         self.with(54, address.octets())
     }
 
-    fn from_address(mut self, address: Ipv4Addr) -> Packet {
+    fn owning(mut self, address: Ipv4Addr) -> Packet {
         self.ciaddr = address;
         self
     }
@@ -143,7 +143,7 @@ impl Bench<DhcpServer> {
         let offer = self.ask(&packet(DISCOVER, mac)).expect("an offer");
         assert_eq!(offer.kind, OFFER);
         let ack =
-            self.ask(&packet(REQUEST, mac).wishing(offer.address).to_server(SERVER)).expect("an answer");
+            self.ask(&packet(REQUEST, mac).wishing(offer.address).naming_server(SERVER)).expect("an answer");
         assert_eq!((ack.kind, ack.address), (ACK, offer.address));
         ack.address
     }
@@ -161,8 +161,11 @@ fn a_phone_gets_an_address_and_everything_it_asked_for() {
     let offer = bench.ask(&discover).expect("an offer");
     let broadcast = SocketAddr::from((Ipv4Addr::BROADCAST, 68));
     assert_eq!((offer.kind, offer.address, offer.to), (OFFER, address(1), broadcast));
-    let request =
-        packet(REQUEST, DESK).wishing(address(1)).to_server(SERVER).with(55, list).with(60, *b"MS-UC-Client");
+    let request = packet(REQUEST, DESK)
+        .wishing(address(1))
+        .naming_server(SERVER)
+        .with(55, list)
+        .with(60, *b"MS-UC-Client");
     let ack = bench.ask(&request).expect("an answer");
     assert_eq!((ack.kind, ack.address, ack.to), (ACK, address(1), broadcast));
     let uc = [
@@ -275,7 +278,7 @@ fn an_offer_is_free_at_once_when_another_server_is_chosen() {
     let mut bench = bench();
     bench.ask(&packet(DISCOVER, DESK)).expect("an offer");
     let elsewhere =
-        packet(REQUEST, DESK).wishing(Ipv4Addr::new(10, 20, 9, 9)).to_server(Ipv4Addr::new(10, 20, 0, 7));
+        packet(REQUEST, DESK).wishing(Ipv4Addr::new(10, 20, 9, 9)).naming_server(Ipv4Addr::new(10, 20, 0, 7));
     assert_eq!(bench.ask(&elsewhere), None);
     let offers: Vec<_> = (2..=4).map(|last| bench.ask(&packet(DISCOVER, [0, 4, 0xf2, 0, 0, last]))).collect();
     assert!(offers.iter().all(Option::is_some));
@@ -286,7 +289,7 @@ fn a_phone_renews_from_its_own_address_and_is_answered_there() {
     let mut bench = bench();
     bench.lease(DESK);
     bench.now = Time::from_secs(1801);
-    let mut renew = packet(REQUEST, DESK).from_address(address(1));
+    let mut renew = packet(REQUEST, DESK).owning(address(1));
     renew.to = SERVER;
     let ack = bench.ask(&renew).expect("an answer");
     assert_eq!((ack.kind, ack.address, ack.to), (ACK, address(1), SocketAddr::from((address(1), 68))));
@@ -303,7 +306,7 @@ fn a_phone_that_moved_here_is_told_at_once_that_its_address_is_wrong() {
     assert!(moved.address.is_unspecified());
     let codes: Vec<u8> = moved.options.into_keys().collect();
     assert_eq!(codes, [53, 54], "a refusal tells nothing else");
-    let renewing = packet(REQUEST, DESK).from_address(Ipv4Addr::new(10, 30, 2, 1));
+    let renewing = packet(REQUEST, DESK).owning(Ipv4Addr::new(10, 30, 2, 1));
     assert_eq!(bench.ask(&renewing).expect("an answer").kind, NAK);
 }
 
@@ -325,9 +328,9 @@ fn nobody_gets_an_address_that_was_offered_to_somebody_else() {
     let mut bench = bench();
     bench.lease(DESK);
     bench.ask(&packet(DISCOVER, LOBBY)).expect("an offer");
-    let greedy = packet(REQUEST, LOBBY).wishing(address(1)).to_server(SERVER);
+    let greedy = packet(REQUEST, LOBBY).wishing(address(1)).naming_server(SERVER);
     assert_eq!(bench.ask(&greedy).expect("an answer").kind, NAK);
-    let outside = packet(REQUEST, LOBBY).wishing(Ipv4Addr::new(10, 20, 0, 2)).to_server(SERVER);
+    let outside = packet(REQUEST, LOBBY).wishing(Ipv4Addr::new(10, 20, 0, 2)).naming_server(SERVER);
     assert_eq!(bench.ask(&outside).expect("an answer").kind, NAK);
     let offer = bench.ask(&packet(DISCOVER, LOBBY).wishing(SERVER)).expect("an offer");
     assert_eq!(offer.address, address(2), "a wish for the server's own address is passed over");
@@ -337,9 +340,9 @@ fn nobody_gets_an_address_that_was_offered_to_somebody_else() {
 fn a_released_address_is_remembered_and_lent_only_when_no_other_is_left() {
     let mut bench = bench();
     bench.lease(DESK);
-    bench.ask(&packet(RELEASE, LOBBY).from_address(address(1)).to_server(SERVER));
+    bench.ask(&packet(RELEASE, LOBBY).owning(address(1)).naming_server(SERVER));
     assert_eq!(bench.node.leased(bench.now), 1, "nobody releases what is not theirs");
-    bench.ask(&packet(RELEASE, DESK).from_address(address(1)).to_server(SERVER));
+    bench.ask(&packet(RELEASE, DESK).owning(address(1)).naming_server(SERVER));
     assert_eq!(bench.node.leased(bench.now), 0);
     assert_eq!(bench.lease(LOBBY), address(2));
     assert_eq!(bench.lease(DESK), address(1));
@@ -349,9 +352,9 @@ fn a_released_address_is_remembered_and_lent_only_when_no_other_is_left() {
 fn a_declined_address_is_out_of_use_for_an_hour() {
     let mut bench = bench();
     bench.lease(DESK);
-    bench.ask(&packet(DECLINE, LOBBY).wishing(address(1)).to_server(SERVER));
+    bench.ask(&packet(DECLINE, LOBBY).wishing(address(1)).naming_server(SERVER));
     assert_eq!(bench.node.leased(bench.now), 1, "nobody declines what is not theirs");
-    bench.ask(&packet(DECLINE, DESK).wishing(address(1)).to_server(SERVER));
+    bench.ask(&packet(DECLINE, DESK).wishing(address(1)).naming_server(SERVER));
     assert_eq!(bench.lease(DESK), address(2));
     assert_eq!(bench.lease(LOBBY), address(3));
     bench.power_cut(usize::MAX);
@@ -369,7 +372,7 @@ fn a_declined_address_is_out_of_use_for_an_hour() {
 #[test]
 fn who_has_an_address_already_is_told_options_only() {
     let mut bench = bench();
-    let ack = bench.ask(&packet(INFORM, DESK).from_address(Ipv4Addr::new(10, 20, 1, 5))).expect("an answer");
+    let ack = bench.ask(&packet(INFORM, DESK).owning(Ipv4Addr::new(10, 20, 1, 5))).expect("an answer");
     assert_eq!((ack.kind, ack.to), (ACK, SocketAddr::from((Ipv4Addr::new(10, 20, 1, 5), 68))));
     assert!(ack.address.is_unspecified());
     assert!(ack.options.contains_key(&6) && !ack.options.contains_key(&51) && !ack.options.contains_key(&58));
@@ -404,7 +407,7 @@ fn a_lease_is_acknowledged_only_when_it_is_on_disk() {
     let mut bench = bench();
     bench.is_disk_prompt = false;
     bench.ask(&packet(DISCOVER, DESK)).expect("an offer needs no disk");
-    assert_eq!(bench.ask(&packet(REQUEST, DESK).wishing(address(1)).to_server(SERVER)), None);
+    assert_eq!(bench.ask(&packet(REQUEST, DESK).wishing(address(1)).naming_server(SERVER)), None);
     bench.sync();
     assert_eq!(read(&bench.sent[0]).kind, ACK);
 }
@@ -416,7 +419,7 @@ fn what_was_acknowledged_survives_a_power_cut_wherever_it_falls() {
         bench.lease(DESK);
         bench.is_disk_prompt = false;
         bench.ask(&packet(DISCOVER, LOBBY)).expect("an offer");
-        bench.ask(&packet(REQUEST, LOBBY).wishing(address(2)).to_server(SERVER));
+        bench.ask(&packet(REQUEST, LOBBY).wishing(address(2)).naming_server(SERVER));
         bench.power_cut(octets);
         // A second cut while the file is being written anew.
         bench.power_cut(octets);
@@ -433,7 +436,7 @@ fn what_was_acknowledged_survives_a_power_cut_wherever_it_falls() {
 fn the_file_of_leases_does_not_grow_with_every_renewal() {
     let mut bench = bench();
     bench.lease(DESK);
-    let renew = packet(REQUEST, DESK).from_address(address(1));
+    let renew = packet(REQUEST, DESK).owning(address(1));
     for _ in 0..20_100 {
         assert!(bench.ask(&renew).is_some());
     }
@@ -551,13 +554,13 @@ proptest! {
                 0 => drop(bench.ask(&packet(DISCOVER, mac).wishing(address(wish)))),
                 1 | 2 => {
                     if let Some(offer) = bench.ask(&packet(DISCOVER, mac)) {
-                        bench.ask(&packet(REQUEST, mac).wishing(offer.address).to_server(SERVER));
+                        bench.ask(&packet(REQUEST, mac).wishing(offer.address).naming_server(SERVER));
                     }
                 }
                 3 => drop(bench.ask(&packet(REQUEST, mac).wishing(address(wish)))),
                 4 => {
                     if let Some(held) = held {
-                        bench.ask(&packet(RELEASE, mac).from_address(held));
+                        bench.ask(&packet(RELEASE, mac).owning(held));
                     }
                 }
                 5 => {

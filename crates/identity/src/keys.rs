@@ -1,0 +1,136 @@
+//! The keys that sign tokens, and the set that the world verifies them with (RFC 7517).
+//!
+//! Key number *n* follows from a seed, so a rolled key need not be written down anywhere: the roll's count
+//! is enough. The next key is published before it signs and the previous one stays after it, so a verifier
+//! that reads the set once a day never meets an unknown key.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use net::Random;
+use rsa::PrivateKey;
+use rsa::pkcs1::EncodeRsaPrivateKey as _;
+use rsa::rand_core::{TryCryptoRng, TryRng};
+use rsa::traits::PublicKeyParts as _;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::secret::Fingerprint;
+
+/// RFC 7518 §3.3 wants at least this many bits.
+const KEY_BITS: usize = 2048;
+
+/// The signing keys of one identity service. Making them costs a good part of a second; clones share them.
+#[derive(Clone)]
+pub struct SigningKeys {
+    seed: [u8; 32],
+    made: Arc<Vec<SigningKey>>,
+}
+
+impl fmt::Debug for SigningKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKeys(•••, {} made)", self.made.len())
+    }
+}
+
+impl SigningKeys {
+    /// Makes the first two keys (RSA, 2048 bits) from `random`: equal generators give equal keys.
+    pub fn generate(random: &mut Random) -> SigningKeys {
+        let seed = random.bytes();
+        SigningKeys { seed, made: Arc::new((0..2).map(|number| SigningKey::derive(&seed, number)).collect()) }
+    }
+
+    /// Makes every key up to and including `number`.
+    pub(crate) fn reach(&mut self, number: u32) {
+        let made = Arc::make_mut(&mut self.made);
+        while made.len() <= number as usize {
+            let next = u32::try_from(made.len()).expect("rolls are counted in 32 bits");
+            made.push(SigningKey::derive(&self.seed, next));
+        }
+    }
+
+    /// The key that signs after `rolls` rolls.
+    pub(crate) fn current(&self, rolls: u32) -> &SigningKey {
+        &self.made[rolls as usize]
+    }
+
+    /// The published set after `rolls` rolls: the previous key, the one that signs, and the next.
+    pub(crate) fn published(&self, rolls: u32, issuer: Option<&str>) -> Value {
+        let first = rolls.saturating_sub(1) as usize;
+        let last = (rolls as usize + 1).min(self.made.len() - 1);
+        let keys: Vec<Value> = self.made[first..=last].iter().map(|key| key.public(issuer)).collect();
+        json!({ "keys": keys })
+    }
+}
+
+/// One key and how it is called.
+#[derive(Clone)]
+pub(crate) struct SigningKey {
+    key: EncodingKey,
+    kid: String,
+    modulus: String,
+    exponent: String,
+}
+
+impl SigningKey {
+    fn derive(seed: &[u8; 32], number: u32) -> SigningKey {
+        let own = Fingerprint::of_parts(&[b"signing key", seed, &number.to_be_bytes()]);
+        let mut chance = Chance(Random::from_seed(own.0));
+        let private = PrivateKey::new(&mut chance, KEY_BITS).expect("2048 bits are a legal key size");
+        let der = private.to_pkcs1_der().expect("a fresh key always encodes");
+        let modulus = private.n().to_be_bytes_trimmed_vartime();
+        let exponent = private.e().to_be_bytes_trimmed_vartime();
+        let kid = Fingerprint::of_parts(&[b"kid", &modulus]);
+        SigningKey {
+            key: EncodingKey::from_rsa_der(der.as_bytes()),
+            kid: URL_SAFE_NO_PAD.encode(&kid.0[..20]),
+            modulus: URL_SAFE_NO_PAD.encode(&modulus),
+            exponent: URL_SAFE_NO_PAD.encode(&exponent),
+        }
+    }
+
+    fn public(&self, issuer: Option<&str>) -> Value {
+        let mut key = json!({
+            "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.kid, "x5t": self.kid,
+            "n": self.modulus, "e": self.exponent,
+        });
+        if let Some(issuer) = issuer {
+            key["issuer"] = issuer.into();
+        }
+        key
+    }
+
+    /// Signs `claims` by RS256. `names_thumbprint` adds the `x5t` that version 1 tokens repeat the key's name in.
+    pub(crate) fn sign(&self, claims: &impl Serialize, names_thumbprint: bool) -> String {
+        let mut header = Header::new(Algorithm::RS256);
+        header.kid = Some(self.kid.clone());
+        header.x5t = names_thumbprint.then(|| self.kid.clone());
+        jsonwebtoken::encode(&header, claims, &self.key).expect("our own claims and key always sign")
+    }
+}
+
+/// Lets `rsa` draw from a [`Random`].
+struct Chance(Random);
+
+impl TryRng for Chance {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(u32::from_be_bytes(self.0.bytes()))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.0.next_u64())
+    }
+
+    fn try_fill_bytes(&mut self, buffer: &mut [u8]) -> Result<(), Infallible> {
+        self.0.fill(buffer);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Chance {}

@@ -27,6 +27,8 @@ pub const MESSAGE_OCTETS: usize = 128 * 1024;
 pub const ANSWERS_KEPT: usize = 4;
 /// The most requests of one connection that wait for the disk.
 pub const WAITING_MAX: usize = 8;
+/// The most requests that are remembered on a connection, answered or not.
+pub const REMEMBERED_MAX: usize = ANSWERS_KEPT + WAITING_MAX + 4;
 /// The most messages that cannot be read before the connection is closed.
 pub const UNREADABLE_MAX: u32 = 16;
 /// The most challenges on one connection within [`CHALLENGE_WINDOW`]; beyond that it hears 503.
@@ -144,6 +146,10 @@ impl Connection {
         {
             self.recent.remove(oldest);
         }
+        // A request that is never answered must not stay for ever either.
+        if self.recent.len() > REMEMBERED_MAX {
+            self.recent.pop_front();
+        }
         None
     }
 
@@ -161,14 +167,14 @@ impl Connection {
             self.challenges = 0;
         }
         self.challenges += 1;
-        match self.challenges {
-            ..=CHALLENGES => Patience::Left,
-            ..=CHALLENGES_CLOSE => {
-                let left = CHALLENGE_WINDOW.saturating_sub(now.since(self.challenges_since));
-                Patience::Worn(u32::try_from(left.as_secs()).unwrap_or(u32::MAX).saturating_add(1))
-            }
-            _ => Patience::Out,
+        if self.challenges <= CHALLENGES {
+            return Patience::Left;
         }
+        if self.challenges > CHALLENGES_CLOSE {
+            return Patience::Out;
+        }
+        let left = CHALLENGE_WINDOW.saturating_sub(now.since(self.challenges_since));
+        Patience::Worn(u32::try_from(left.as_secs()).unwrap_or(u32::MAX).saturating_add(1))
     }
 
     /// The newest association of an account's endpoint: the one its client signs with.
@@ -177,5 +183,28 @@ impl Connection {
             .values_mut()
             .filter(|association| association.aor == aor && association.epid.as_deref() == epid)
             .max_by_key(|association| association.since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_remembers_only_so_many_requests() {
+        let mut connection = Connection::new(([10, 20, 2, 1], 40_000).into(), 1, Time::ZERO);
+        for number in 0..1_000_u64 {
+            let text = format!(
+                "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TLS a;branch=z9hG4bK{number}\r\nFrom: <sip:a@b>;tag=1\r\n\
+                 To: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+            );
+            let request = sip::Message::parse(text.into()).expect("a good request");
+            let key = ServerKey::of(&request, connection.peer);
+            assert_eq!(connection.repeated(&key, Time::ZERO), None);
+            if number % 2 == 0 {
+                connection.answered(&key, 200, Bytes::new(), Time::ZERO);
+            }
+        }
+        assert!(connection.recent.len() <= REMEMBERED_MAX, "{}", connection.recent.len());
     }
 }

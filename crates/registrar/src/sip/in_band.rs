@@ -18,6 +18,7 @@ use sip::value::Contacts;
 use self::documents::Group;
 use super::notice::Dialog;
 use super::refusal::Refusal;
+use super::register::may_be_remembered;
 use crate::accounts::{Account, PhonePolicy};
 
 /// The most subscriptions on one connection; a client of this kind needs three.
@@ -258,6 +259,7 @@ fn dialog(
         .or_else(|| held.map(|held| held.dialog.target.clone()))
         .or_else(|| who.contact.map(str::to_owned))
         .ok_or(Refusal::BadContact("A SUBSCRIBE wants a Contact"))?;
+    may_be_remembered(request, &target)?;
     Ok(Dialog {
         target,
         call_id: request.call_id().to_owned(),

@@ -23,6 +23,8 @@ pub enum Refusal {
     ForeignGruu,
     /// No Contact that can be bound, or more than one.
     BadContact(&'static str),
+    /// A Contact, Call-ID or tag of more octets than the pool remembers.
+    TooLarge,
     /// A body that is not the document it should be.
     BadBody,
     /// The Event header of a REGISTER names something else than `registration`.
@@ -69,7 +71,7 @@ pub const ALLOW: &str = "REGISTER, SUBSCRIBE, SERVICE, OPTIONS, INVITE, ACK, CAN
 pub const ALLOW_EVENTS: &str =
     "vnd-microsoft-roaming-contacts,vnd-microsoft-roaming-self,vnd-microsoft-provisioning-v2";
 
-/// The reason phrase of a status (RFC 3261 §21).
+/// The reason phrase of a status (RFC 3261 §21). Others come only from stories.
 pub fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
@@ -104,9 +106,7 @@ pub fn phrase(status: u16) -> &'static str {
         513 => "Message Too Large",
         600 => "Busy Everywhere",
         603 => "Decline",
-        300..=399 => "Redirected",
-        400..=499 => "Refused",
-        _ => "Failed",
+        _ => "As Told",
     }
 }
 
@@ -134,6 +134,7 @@ impl Refusal {
             | Refusal::EpidTooLong
             | Refusal::ForeignInstance
             | Refusal::BadContact(_)
+            | Refusal::TooLarge
             | Refusal::BadBody => 400,
             Refusal::ForeignGruu | Refusal::Disabled | Refusal::ForeignFrom => 403,
             Refusal::UnknownUser | Refusal::NoSuchDestination => 404,
@@ -159,6 +160,7 @@ impl Refusal {
             Refusal::ForeignInstance => (4010, "The instance id belongs to another endpoint", Client),
             Refusal::ForeignGruu => (4004, "The GRUU belongs to another endpoint", Public),
             Refusal::BadContact(why) => (4000, why, Client),
+            Refusal::TooLarge => (4008, "A Contact, Call-ID or tag is too long", Client),
             Refusal::BadBody => (4001, "The body cannot be read", Client),
             Refusal::NotRegistrationEvent => (4055, "The event of a REGISTER is not registration", Client),
             Refusal::NeedsGruu => (2057, "Event categories need gruu-10", Client),
@@ -196,6 +198,7 @@ impl Refusal {
             | Refusal::ForeignInstance
             | Refusal::ForeignGruu
             | Refusal::BadContact(_)
+            | Refusal::TooLarge
             | Refusal::BadBody
             | Refusal::Disabled
             | Refusal::ForeignFrom

@@ -18,6 +18,9 @@ use crate::accounts::{Accounts, Home};
 /// The shortest registration that is granted; a pool whose longest is shorter grants that one.
 pub const SHORTEST: Duration = Duration::from_secs(60);
 
+/// The most octets of a Contact, a Call-ID or a tag that are remembered.
+pub const REMEMBERED_OCTETS: usize = 1_024;
+
 /// What a REGISTER asks for, once nothing speaks against it.
 #[derive(Debug)]
 pub enum Wish {
@@ -122,6 +125,17 @@ pub struct Endpoint {
     pub instance: Instance,
 }
 
+/// Whether what a dialog with the sender would be made of is short enough.
+///
+/// # Errors
+///
+/// If it is not.
+pub fn may_be_remembered(request: &Message, contact: &str) -> Result<(), Refusal> {
+    let tag = request.from().tag().unwrap_or("");
+    let is_short = [contact, request.call_id(), tag].iter().all(|text| text.len() <= REMEMBERED_OCTETS);
+    is_short.then_some(()).ok_or(Refusal::TooLarge)
+}
+
 /// Judges the REGISTER of `aor`, who has proved to be that.
 ///
 /// # Errors
@@ -165,9 +179,10 @@ pub fn judge(
         [contact] => contact,
         _ => return Err(Refusal::BadContact("An endpoint has one Contact")),
     };
-    if !contact.uri.is_sip() {
-        return Err(Refusal::BadContact("A Contact that is no SIP address"));
+    if !contact.uri.is_sip() || contact.uri.headers.is_some() {
+        return Err(Refusal::BadContact("A Contact that is no plain SIP address"));
     }
+    may_be_remembered(request, contact.uri.as_str())?;
     let held = bench.bindings.find(aor, &endpoint.name, now);
     if held.is_some_and(|held| held.call_id == request.call_id() && request.cseq().number <= held.cseq) {
         return Err(Refusal::OutOfOrder);

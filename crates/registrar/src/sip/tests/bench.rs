@@ -309,13 +309,14 @@ impl Client {
 
     pub(super) fn request_to(&mut self, method: &str, uri: &str) -> Draft {
         self.cseq += 1;
-        let (user, epid) = (&self.user, &self.epid);
+        let user = &self.user;
+        let epid = if self.epid.is_empty() { String::new() } else { format!(";epid={}", self.epid) };
         let branch = self.random.hex(16);
         let to = if method == "REGISTER" { format!("sip:{user}") } else { uri.to_owned() };
         Draft::request(method, uri)
             .with("Via", format!("SIP/2.0/TLS {};branch=z9hG4bK{branch}", self.peer))
             .with("Max-Forwards", "70")
-            .with("From", format!("<sip:{user}>;tag=c{};epid={epid}", self.cseq))
+            .with("From", format!("<sip:{user}>;tag=c{}{epid}", self.cseq))
             .with("To", format!("<{to}>"))
             .with("Call-ID", &self.call_id)
             .with("CSeq", format!("{} {method}", self.cseq))

@@ -11,6 +11,9 @@ fn verdict(answer: &sip::Message) -> (u16, Option<&str>) {
     (answer.status().expect("a response"), diagnostics.map(|text| text.split(';').next().unwrap_or("")))
 }
 
+/// A name, the headers that are wrong, the status, the diagnostics.
+type Case<'a> = (&'a str, &'a [(&'a str, String)], u16, Option<&'a str>);
+
 #[test]
 fn a_register_that_asks_wrongly_hears_why() {
     let instance = |epid: &str| sip::endpoint::Instance::of_epid(epid).sip_instance();
@@ -18,14 +21,9 @@ fn a_register_that_asks_wrongly_hears_why() {
     let mut desk = registered(&mut bench, ALICE, "01");
     let from = |epid: &str| format!("<sip:{ALICE}>;tag=t{epid}");
     let plain = "<sip:10.20.2.1:40000;transport=tls>";
-    let cases: &[(&str, &[(&str, String)], u16, Option<&str>)] = &[
-        ("no endpoint", &[("From", from("")), ("Contact", plain.to_owned())], 400, Some("4010")),
-        (
-            "long epid",
-            &[("From", from(";epid=0123456789abcdef0")), ("Contact", plain.to_owned())],
-            400,
-            Some("4012"),
-        ),
+    let cases: &[Case<'_>] = &[
+        ("another endpoint", &[("From", from(";epid=02")), ("Contact", plain.to_owned())], 400, Some("4010")),
+        ("none at all", &[("From", from("")), ("Contact", plain.to_owned())], 400, Some("4010")),
         (
             "foreign instance",
             &[("Contact", format!("{plain};+sip.instance={}", instance("02")))],
@@ -37,6 +35,9 @@ fn a_register_that_asks_wrongly_hears_why() {
         ("extension", &[("Require", "gruu-10, timer".to_owned())], 420, None),
         ("two contacts", &[("Contact", format!("{plain}, <sip:b@10.20.2.2>"))], 400, Some("4000")),
         ("contact by telephone", &[("Contact", "<tel:+15550101>".to_owned())], 400, Some("4000")),
+        ("contact with headers", &[("Contact", "<sip:a@10.20.2.2?x=y>".to_owned())], 400, Some("4000")),
+        ("long contact", &[("Contact", format!("<sip:{}@10.20.2.2>", "a".repeat(1024)))], 400, Some("4008")),
+        ("long call", &[("Call-ID", "a".repeat(1025))], 400, Some("4008")),
         ("star", &[("Contact", "*".to_owned())], 400, Some("4000")),
         ("third party", &[("To", format!("<sip:{BOB}>"))], 403, Some("4004")),
     ];
@@ -56,14 +57,27 @@ fn a_register_that_asks_wrongly_hears_why() {
 #[test]
 fn a_client_with_an_instance_and_no_epid_is_welcome() {
     let mut bench = Bench::new();
-    let mut desk = Client::new(&mut bench, ALICE, "01");
+    let mut desk = Client::new(&mut bench, ALICE, "");
     desk.prove(&mut bench).expect("a good certificate");
-    let mut draft = desk.register();
-    draft.set("From", &format!("<sip:{ALICE}>;tag=t"));
     let uuid = "34d859db-6585-5f91-a3b4-de853c15347d";
-    draft.set("Contact", &format!("<sip:10.20.2.1>;+sip.instance=\"<urn:uuid:{uuid}>\""));
-    assert_eq!(desk.ask_signed(&mut bench, draft).status(), Some(200));
+    for (contact, status) in [
+        ("<sip:10.20.2.1>".to_owned(), 400),
+        (format!("<sip:10.20.2.1>;+sip.instance=\"<urn:uuid:{uuid}>\""), 200),
+    ] {
+        let mut draft = desk.register();
+        draft.set("Contact", &contact);
+        assert_eq!(desk.ask_signed(&mut bench, draft).status(), Some(status));
+    }
     assert_eq!(bench.front_end.bindings(ALICE, bench.now)[0].endpoint, uuid);
+}
+
+#[test]
+fn an_epid_that_is_too_long_is_refused() {
+    let mut bench = Bench::new();
+    let mut desk = Client::new(&mut bench, ALICE, "0123456789abcdef0");
+    desk.prove(&mut bench).expect("a good certificate");
+    let draft = desk.register();
+    assert_eq!(verdict(&desk.ask_signed(&mut bench, draft)), (400, Some("4012")));
 }
 
 #[test]

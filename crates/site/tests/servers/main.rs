@@ -3,6 +3,7 @@
 mod bench;
 mod dhcp;
 mod dns;
+mod network;
 mod ntp;
 mod provisioning;
 

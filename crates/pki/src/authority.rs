@@ -170,7 +170,8 @@ impl Authority {
         Authority { crypto, random, issuer: Issuer::new(params, signer), key, chain, not_after }
     }
 
-    /// Takes up an authority that was kept: its chain, itself first and the root last, and its key.
+    /// Takes up an authority that was kept: its chain, itself first and the root last, and its key. A generator
+    /// that already served this authority after an earlier start would issue its serials again.
     ///
     /// # Errors
     ///
@@ -197,7 +198,7 @@ impl Authority {
             .map_err(|why| CertificateError::Malformed(why.to_string()))?;
         Ok(Authority {
             crypto,
-            random: random.fork("authority"),
+            random: random.fork("restored authority"),
             issuer,
             key: kept.key.clone_key(),
             chain: kept.chain.clone(),

@@ -81,6 +81,18 @@ fn a_kept_authority_issues_on_under_the_same_root() {
 }
 
 #[test]
+fn a_kept_authority_that_starts_from_the_same_seed_makes_other_keys_than_its_own() {
+    let root = authority("Contoso Root");
+    let mut random = Random::named(1, "Contoso Root");
+    let mut again =
+        Authority::restore(&root.credentials(), Crypto::Seeded, &mut random).expect("an authority");
+    let server = again.issue_server(&["fe.contoso.example".to_owned()], month()).expect("a certificate");
+    assert_ne!(server.key.secret_der(), root.credentials().key.secret_der());
+    let serial = |der: &_| Certificate::read(der).expect("readable").serial;
+    assert_ne!(serial(&server.chain[0]), serial(root.root()));
+}
+
+#[test]
 fn what_is_no_authority_is_not_taken_up() {
     let mut root = authority("Contoso Root");
     let mut random = Random::named(2, "later");

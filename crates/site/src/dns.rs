@@ -95,7 +95,8 @@ impl DnsServer {
     }
 
     /// Gives a name these records in place of all that it had; others may remember the old ones until their
-    /// time has passed.
+    /// time has passed. Without records the name is there and has nothing, which is not the same as not being
+    /// there: see [`DnsServer::remove`].
     ///
     /// # Errors
     ///

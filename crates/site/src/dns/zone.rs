@@ -134,8 +134,8 @@ impl Zones {
             return empty(ResponseCode::Refused);
         };
         let mut finding = empty(ResponseCode::NoError);
+        // Answers carry the name as it was asked: resolvers that vary its letters want it back.
         let (mut name, mut apex) = (name.clone(), apex);
-        // The name as it was asked: resolvers that vary its letters want it back.
         for _ in 0..=ALIAS_LIMIT {
             let found = self.records(&name, kind, apex);
             if !found.is_empty() {

@@ -24,7 +24,7 @@ pub const HALF_OPEN_LIFE: Duration = Duration::from_secs(10);
 pub const HALF_OPEN_PER_CONNECTION: usize = 4;
 /// The most handshakes under way from one address; a site's phones may share one.
 pub const HALF_OPEN_PER_SOURCE: usize = 256;
-/// The most handshakes under way in all; each takes some 50 KiB.
+/// The most handshakes under way in all; each takes some 20 KiB.
 pub const HALF_OPEN_IN_ALL: usize = 2_048;
 /// The most associations on one connection; of more, the oldest goes.
 pub const ASSOCIATIONS_PER_CONNECTION: usize = 4;

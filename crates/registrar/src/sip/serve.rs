@@ -101,7 +101,7 @@ impl FrontEnd {
         turn: &mut Turn<'_, '_>,
     ) {
         let Some(connection) = self.connections.get_mut(&stream) else { return };
-        let (claim, method) = (speaker(request), request.method());
+        let (claim, method) = (shown(&speaker(request)), shown(request.method()));
         let mut event = |name, text: String| turn.out.note(Note::event(name, claim.as_str(), text));
         if method == "CANCEL" {
             return;
@@ -127,7 +127,7 @@ impl FrontEnd {
                 (self.access.challenge(turn.parts.host), Some(diagnostics))
             }
             Verdict::Challenge => {
-                event(events::CHALLENGED, method.to_owned());
+                event(events::CHALLENGED, method);
                 (self.access.challenge(turn.parts.host), None)
             }
             Verdict::Signed { .. } | Verdict::ForeignFrom { .. } => unreachable!("these are proved"),
@@ -159,7 +159,8 @@ impl FrontEnd {
     ) {
         if let Some(status) = turn.parts.faults.take(Exchange::Register) {
             let why = Refusal::told(status, turn.parts.host);
-            turn.out.note(Note::event(events::REGISTRATION_REFUSED, speaker(request), why.in_words()));
+            let claim = shown(&speaker(request));
+            turn.out.note(Note::event(events::REGISTRATION_REFUSED, claim, why.in_words()));
             self.answer_unproved(stream, request, key, &why, turn);
         }
     }
@@ -248,9 +249,9 @@ impl FrontEnd {
         };
         let text = match asker.request.method() {
             "REGISTER" => why.in_words(),
-            method => format!("{method}: {}", why.in_words()),
+            method => format!("{}: {}", shown(method), why.in_words()),
         };
-        turn.out.note(Note::event(event, &asker.aor, text));
+        turn.out.note(Note::event(event, shown(&asker.aor), text));
         let Some(connection) = self.connections.get(&asker.stream) else { return };
         let from = (connection.peer, connection.cid);
         let draft = answer::refuse(&asker.request, why, &asker.tag, from, turn.parts.host);
@@ -308,7 +309,13 @@ fn in_short(answer: &Draft, request: &Message) -> String {
         (None, Some(secs)) => format!("  (for {secs}s)"),
         (None, None) => String::new(),
     };
-    format!("{status} {}  cseq {}{what}", phrase(status), request.cseq())
+    format!("{status} {}  cseq {}{what}", phrase(status), shown(&request.cseq().to_string()))
+}
+
+/// A stranger's words as the journal shows them: short, and on one line.
+fn shown(words: &str) -> String {
+    const SHOWN_CHARS: usize = 120;
+    words.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect()
 }
 
 /// A message as the journal shows it.
@@ -322,8 +329,8 @@ fn in_one_line(message: &Message) -> String {
                 Some(_) => "  (signed)",
                 None => "",
             };
-            format!("{method} {uri}  cseq {number}{what}")
+            format!("{} {}  cseq {number}{what}", shown(method), shown(uri))
         }
-        sip::message::Kind::Response { status, reason } => format!("{status} {reason}"),
+        sip::message::Kind::Response { status, reason } => format!("{status} {}", shown(reason)),
     }
 }

@@ -4,6 +4,7 @@ use net::Note;
 
 use super::{Asker, BUSY_S};
 use crate::events;
+use crate::sip::access::Verdict;
 use crate::sip::answer;
 use crate::sip::bindings::Binding;
 use crate::sip::connection::{KEEP_ALIVE, WAITING_MAX};
@@ -14,6 +15,9 @@ use crate::sip::{FrontEnd, Turn};
 
 /// The most requests that wait for the disk, whoever's they are.
 pub const WAITING_IN_ALL: usize = 100_000;
+
+/// The share of good refreshes that a strict pool challenges, as if it had lost the association.
+const DOUBT: f64 = 0.05;
 
 /// What waits for the disk.
 #[derive(Debug)]
@@ -45,6 +49,13 @@ impl FrontEnd {
             Ok(wish) => wish,
             Err(why) => return self.refuse(&asker, &why, turn),
         };
+        let is_refresh = matches!(&wish, Wish::Bind(binding)
+            if self.bindings.find(&asker.aor, &binding.endpoint, turn.now).is_some());
+        // Never the request that completes a handshake: a client that fails there may rightly give up.
+        let is_used = connection.associations.get(&asker.opaque).is_some_and(|it| it.keys.signed() > 0);
+        if turn.parts.strict && is_refresh && is_used && turn.parts.random.chance(DOUBT) {
+            return self.doubt(&asker, turn);
+        }
         let write = match &wish {
             Wish::Bind(binding) => Some(self.store.bound(binding, turn.parts.clock, turn.now, turn.out)),
             Wish::Unbind { endpoint } if self.bindings.find(&asker.aor, endpoint, turn.now).is_some() => {
@@ -66,6 +77,16 @@ impl FrontEnd {
             // Nothing changes, so nothing has to be kept.
             None => self.registered_as(&asker, None, turn),
         }
+    }
+
+    /// Loses a good association, as a pool does whose front end was changed under its clients: they must prove
+    /// themselves again, and must not give up.
+    fn doubt(&mut self, asker: &Asker, turn: &mut Turn<'_, '_>) {
+        if let Some(connection) = self.connections.get_mut(&asker.stream) {
+            connection.associations.remove(&asker.opaque);
+        }
+        let why = Verdict::NotCredited("a strict pool has lost the association".to_owned());
+        self.unproved(asker.stream, &asker.request, &asker.key, why, turn);
     }
 
     /// What a REGISTER asked for is on the disk: it holds now, and its client hears so.

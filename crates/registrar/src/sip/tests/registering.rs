@@ -174,3 +174,45 @@ fn a_request_that_comes_again_gets_the_same_answer() {
     bench.pass(Duration::from_secs(1));
     assert_eq!(desk.ask(&mut bench, &draft).status(), Some(401));
 }
+
+#[test]
+fn a_strict_pool_sometimes_loses_an_association_and_never_a_binding() {
+    let mut bench = Bench::new();
+    bench.strict = true;
+    bench.power_on();
+    let mut desk = registered(&mut bench, ALICE, "01");
+    let mut doubted = 0;
+    for _ in 0..100 {
+        bench.pass(Duration::from_secs(60));
+        let draft = desk.register();
+        if desk.ask_signed(&mut bench, draft).status() == Some(401) {
+            doubted += 1;
+            assert_eq!(desk.sign_in(&mut bench).status(), Some(200));
+        }
+        assert!(bench.front_end.is_registered(ALICE, bench.now));
+    }
+    assert!((1..20).contains(&doubted), "{doubted}");
+}
+
+#[test]
+fn the_same_seed_says_the_same_to_the_octet() {
+    let run = || {
+        let mut bench = Bench::new();
+        let mut desk = registered(&mut bench, ALICE, "01");
+        let draft = desk.register();
+        let answer = desk.ask_signed(&mut bench, draft);
+        (golden(&answer), format!("{:?}", bench.notes))
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn the_journal_shows_a_strangers_words_on_one_line() {
+    let mut bench = Bench::new();
+    let mut desk = Client::new(&mut bench, ALICE, "01");
+    let mut draft = desk.register();
+    draft.set("From", &format!("<sip:a%0A%22{}@contoso.example>;tag=1", "x".repeat(500)));
+    assert_eq!(desk.ask(&mut bench, &draft).status(), Some(401));
+    let (_, of) = bench.events()[0];
+    assert!(of.len() < 200 && !of.contains('\n'), "{of}");
+}

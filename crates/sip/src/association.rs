@@ -6,8 +6,6 @@
 
 mod window;
 
-use std::borrow::Cow;
-
 use net::Random;
 use thiserror::Error;
 
@@ -240,7 +238,7 @@ impl SecurityAssociation {
 }
 
 /// Numbers begin at 1.
-fn read_number(text: &Cow<'_, str>) -> Option<u32> {
+fn read_number(text: &str) -> Option<u32> {
     let number = crate::value::decimal(text)?;
     u32::try_from(number).ok().filter(|number| *number > 0)
 }

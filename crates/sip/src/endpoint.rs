@@ -4,9 +4,11 @@
 //! once; the instance UUID follows from it (MS-SIPRE §3.2.5.1), so that a registrar can check one by the other.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE;
+use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use sha1::{Digest as _, Sha1};
+use thiserror::Error;
 
+use crate::uri::Uri;
 use crate::value::is_token;
 
 /// The longest epid, in characters. The number is a guess: no published text states it.
@@ -25,6 +27,55 @@ pub fn is_epid(text: &str) -> bool {
 pub fn epid_of(name: &str) -> String {
     let digest = Sha1::digest(name.as_bytes());
     digest[14..].iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Why what a client says of its endpoint is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum EndpointError {
+    /// It names neither epid nor instance (MS-SIPREGE §3.1.2.5.1).
+    #[error("neither epid nor +sip.instance")]
+    Missing,
+    /// The epid is no token or too long.
+    #[error("`{0}` is no epid")]
+    NotEpid(String),
+    /// The instance is no UUID.
+    #[error("`{0}` is no instance UUID")]
+    NotInstance(String),
+    /// The instance does not follow from the epid (MS-SIPAE §3.3.5.2).
+    #[error("instance {presented} does not belong to epid {epid}, {derived} does")]
+    Mismatch {
+        /// The epid.
+        epid: String,
+        /// The instance that was presented.
+        presented: Instance,
+        /// The instance that follows from the epid.
+        derived: Instance,
+    },
+}
+
+/// The endpoint that a client presents by the `epid` of its From and the `+sip.instance` of its Contact.
+///
+/// # Errors
+///
+/// If neither is there, one is not what it must be, or they do not belong together.
+pub fn identify(epid: Option<&str>, sip_instance: Option<&str>) -> Result<Instance, EndpointError> {
+    let presented = sip_instance
+        .map(|text| Instance::parse(text).ok_or_else(|| EndpointError::NotInstance(text.to_owned())))
+        .transpose()?;
+    match (epid, presented) {
+        (None, None) => Err(EndpointError::Missing),
+        (None, Some(instance)) => Ok(instance),
+        (Some(epid), _) if !is_epid(epid) => Err(EndpointError::NotEpid(epid.to_owned())),
+        (Some(epid), presented) => {
+            let derived = Instance::of_epid(epid);
+            match presented {
+                Some(presented) if presented != derived => {
+                    Err(EndpointError::Mismatch { epid: epid.to_owned(), presented, derived })
+                }
+                _ => Ok(derived),
+            }
+        }
+    }
 }
 
 /// The UUID of an endpoint.
@@ -88,6 +139,17 @@ impl Instance {
         let mut octets = [0; 18];
         octets[..16].copy_from_slice(&self.0);
         URL_SAFE.encode(octets)
+    }
+
+    /// The endpoint that a GRUU leads to.
+    pub fn of_gruu(uri: &Uri<'_>) -> Option<Instance> {
+        let id = uri.params.get("opaque")?.strip_prefix("user:epid:")?;
+        if !uri.params.has("gruu") {
+            return None;
+        }
+        let octets = URL_SAFE_NO_PAD.decode(id.trim_end_matches('=')).ok()?;
+        let (guid, rest) = octets.split_first_chunk::<16>()?;
+        (rest == [0, 0]).then_some(Instance(*guid))
     }
 
     /// The GRUU of this endpoint for the user whose address is `user` (`sip:alice@contoso.example`), in the form
@@ -170,6 +232,35 @@ mod tests {
         {
             assert_eq!(Instance::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_gruu_leads_back_to_its_endpoint() {
+        let instance = Instance::of_epid("01010101");
+        let gruu = instance.gruu("sip:alice@contoso.example");
+        assert_eq!(Instance::of_gruu(&Uri::parse(&gruu).unwrap()), Some(instance));
+        for other in [
+            "sip:alice@contoso.example",
+            "sip:alice@contoso.example;opaque=user:epid:8JbZkJlyaFikmw6tZLxD4wAA",
+            "sip:alice@contoso.example;opaque=user:epid:8JbZkJlyaFikmw6tZLxD4wAB;gruu",
+            "sip:alice@contoso.example;opaque=user:epid:8JbZ;gruu",
+            "sip:alice@contoso.example;opaque=app:conf;gruu",
+        ] {
+            assert_eq!(Instance::of_gruu(&Uri::parse(other).unwrap()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_believed_if_its_names_belong_together() {
+        let instance = Instance::of_epid("d8d053f0ae7f");
+        let urn = "<urn:uuid:90d996f0-7299-5868-a49b-0ead64bc43e3>";
+        assert_eq!(identify(Some("d8d053f0ae7f"), Some(urn)), Ok(instance));
+        assert_eq!(identify(Some("d8d053f0ae7f"), None), Ok(instance));
+        assert_eq!(identify(None, Some(urn)), Ok(instance));
+        assert_eq!(identify(None, None), Err(EndpointError::Missing));
+        assert_eq!(identify(Some("x y"), Some(urn)), Err(EndpointError::NotEpid("x y".to_owned())));
+        assert_eq!(identify(None, Some("x")), Err(EndpointError::NotInstance("x".to_owned())));
+        assert!(matches!(identify(Some("01010101"), Some(urn)), Err(EndpointError::Mismatch { .. })));
     }
 
     #[test]

@@ -174,8 +174,7 @@ impl Message {
 
     /// The topmost Via.
     pub fn via(&self) -> Via<'_> {
-        let first = self.list("Via").expect(CHECKED)[0];
-        Via::parse(first).expect(CHECKED)
+        Via::parse(self.top_via()).expect(CHECKED)
     }
 
     /// All Via values, topmost first.
@@ -298,7 +297,7 @@ impl Message {
         if is_true && !wants_port {
             return None;
         }
-        let text = self.list("Via").expect(CHECKED)[0];
+        let text = self.top_via();
         let mut out = match (wants_port, text.find(";rport")) {
             (true, Some(at)) => {
                 let (before, after) = text.split_at(at + ";rport".len());
@@ -308,6 +307,10 @@ impl Message {
         };
         out.push_str(&format!(";received={}", peer.ip()));
         Some(out)
+    }
+
+    fn top_via(&self) -> &str {
+        value::first_of_list(self.header("Via").expect(CHECKED))
     }
 
     fn slots<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Slot> + use<'a> {

@@ -69,9 +69,9 @@ impl Draft {
         self
     }
 
-    /// Adds a header behind the others.
+    /// Adds a header behind the others. Blanks around the value go: a reader would not see them either.
     pub fn push(&mut self, name: &str, value: &str) {
-        self.headers.push((name.to_owned(), value.to_owned()));
+        self.headers.push((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()));
     }
 
     /// Puts `value` in place of the first header called `name` and takes the others away; adds it if there is
@@ -79,7 +79,7 @@ impl Draft {
     pub fn set(&mut self, name: &str, value: &str) {
         match self.headers.iter().position(|(known, _)| same_name(known, name)) {
             Some(first) => {
-                value.clone_into(&mut self.headers[first].1);
+                value.trim_matches([' ', '\t']).clone_into(&mut self.headers[first].1);
                 self.retain_headers(|at, known| at <= first || !same_name(known, name));
             }
             None => self.push(name, value),
@@ -116,6 +116,13 @@ impl Draft {
     #[must_use]
     pub fn body(mut self, content_type: &str, body: impl Into<Bytes>) -> Draft {
         self.set("Content-Type", content_type);
+        self.body = body.into();
+        self
+    }
+
+    /// Sets the body alone; its media type is already among the headers.
+    #[must_use]
+    pub fn raw_body(mut self, body: impl Into<Bytes>) -> Draft {
         self.body = body.into();
         self
     }
@@ -216,5 +223,75 @@ impl std::fmt::Debug for Draft {
             FirstLine::Request { method, uri } => write!(f, "Draft({method} {uri})"),
             FirstLine::Response { status, reason } => write!(f, "Draft({status} {reason})"),
         }
+    }
+}
+
+/// The usual reason phrase of a status (RFC 3261 §21 and later RFCs); that of its class for one without.
+pub fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Trying",
+        180 => "Ringing",
+        181 => "Call Is Being Forwarded",
+        182 => "Queued",
+        183 => "Session Progress",
+        199 => "Early Dialog Terminated",
+        200 => "OK",
+        202 => "Accepted",
+        204 => "No Notification",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Moved Temporarily",
+        305 => "Use Proxy",
+        380 => "Alternative Service",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        410 => "Gone",
+        412 => "Conditional Request Failed",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Unsupported URI Scheme",
+        420 => "Bad Extension",
+        421 => "Extension Required",
+        423 => "Interval Too Brief",
+        430 => "Flow Failed",
+        439 => "First Hop Lacks Outbound Support",
+        480 => "Temporarily Unavailable",
+        481 => "Call/Transaction Does Not Exist",
+        482 => "Loop Detected",
+        483 => "Too Many Hops",
+        484 => "Address Incomplete",
+        485 => "Ambiguous",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        489 => "Bad Event",
+        491 => "Request Pending",
+        493 => "Undecipherable",
+        500 => "Server Internal Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Server Time-out",
+        505 => "Version Not Supported",
+        513 => "Message Too Large",
+        600 => "Busy Everywhere",
+        603 => "Decline",
+        604 => "Does Not Exist Anywhere",
+        606 => "Not Acceptable",
+        _ => match status / 100 {
+            0 | 1 => "Trying",
+            2 => "OK",
+            3 => "Redirected",
+            4 => "Bad Request",
+            5 => "Server Internal Error",
+            _ => "Decline",
+        },
     }
 }

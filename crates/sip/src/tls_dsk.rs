@@ -21,7 +21,7 @@ use rustls::server::danger::ClientCertVerifier;
 use thiserror::Error;
 
 pub use crate::signature::SaKeys;
-pub use header::{acceptor_flight, challenge, initiator_flight};
+pub use header::{acceptor_flight, challenge, challenge_in, initiator_flight};
 pub use modern::Setup;
 
 /// The longest flight that is taken, in octets of TLS records.

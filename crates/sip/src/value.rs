@@ -6,6 +6,10 @@ use std::borrow::Cow;
 
 use crate::uri::{Uri, host_and_port};
 
+/// The most parameters that are read behind one address or value: more are nobody's, and comparing two sets of
+/// them takes the product of their numbers.
+pub const PARAMS_MAX: usize = 64;
+
 /// Parameters behind `;`, read on demand. Blanks around `;` and `=` do not count.
 #[derive(Clone, Copy, Debug)]
 pub struct Params<'a>(&'a str);
@@ -21,7 +25,10 @@ impl<'a> Params<'a> {
             return Ok(Params(""));
         }
         let inner = text.strip_prefix(';').ok_or("text where a parameter belongs")?;
-        for part in split_unquoted(inner, b';') {
+        for (at, part) in split_unquoted(inner, b';').enumerate() {
+            if at == PARAMS_MAX {
+                return Err("too many parameters");
+            }
             let (name, value) = name_and_value(part?);
             // `[` and `/` and the like belong to parameters of addresses, not of headers; both kinds come here.
             let is_name =
@@ -31,10 +38,9 @@ impl<'a> Params<'a> {
             }
             match value {
                 Some("") => return Err("a parameter with nothing behind its ="),
+                Some(value) if value.starts_with('"') && quoted_end(value) == Some(value.len()) => {}
                 Some(value) if value.starts_with('"') => {
-                    if quoted_end(value) != Some(value.len()) {
-                        return Err("a quoted parameter value with text around it");
-                    }
+                    return Err("a quoted parameter value with text around it");
                 }
                 Some(value) if value.bytes().any(|b| b <= b' ' || b == b'"' || b == b'<' || b == b'>') => {
                     return Err("a parameter value with forbidden octets");
@@ -254,6 +260,12 @@ pub fn is_token(text: &str) -> bool {
 
 pub(crate) fn is_token_octet(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b)
+}
+
+/// The first element of a list that [`split_list`] takes.
+pub(crate) fn first_of_list(text: &str) -> &str {
+    let mut pieces = Pieces { rest: Some(text), separator: b',', skip_brackets: true };
+    pieces.next().and_then(Result::ok).unwrap_or("").trim()
 }
 
 /// Splits a header value at its commas, but not inside quotes or angle brackets.

@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may panic as the test does")]
 
+#[path = "support/corpus.rs"]
+mod corpus;
+#[path = "support/files.rs"]
+mod files;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use sip::message::{HEADER_OCTETS_MAX, HEADERS_MAX};
@@ -471,4 +476,42 @@ fn long_heads_are_read_in_linear_time() {
             use_every_view(&m);
         }
     }
+}
+
+#[test]
+fn every_torture_message_survives_being_printed_anew() {
+    let mut taken = 0;
+    for (name, file) in corpus::TORTURE.iter().chain(corpus::IPV6) {
+        let Ok(m) = files::read(file) else { continue };
+        taken += 1;
+        let mut draft = match m.uri() {
+            Some(uri) => Draft::request(m.method(), uri.as_str()),
+            None => Draft::response(m.status().unwrap(), m.reason().unwrap()),
+        };
+        for (header, value) in m.all_headers() {
+            if sip::message::same_name(header, "Content-Length") {
+                draft = draft.content_length_here();
+            } else {
+                draft.push(header, value);
+            }
+        }
+        let again = draft.raw_body(m.body()).message().unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert_eq!(again.body(), m.body(), "{name}");
+        let without_length = |m: &Message| -> Vec<(String, String)> {
+            m.all_headers()
+                .filter(|(header, _)| !sip::message::same_name(header, "Content-Length"))
+                .map(|(header, value)| (header.to_owned(), value.to_owned()))
+                .collect()
+        };
+        assert_eq!(without_length(&again), without_length(&m), "{name}");
+        use_every_view(&again);
+    }
+    assert_eq!((corpus::TORTURE.len(), corpus::IPV6.len(), taken), (49, 12, 28 + 11));
+}
+
+#[test]
+fn parameters_have_a_limit() {
+    let with = |count: usize| format!("sip:a@b{}", ";p".repeat(count));
+    assert!(Uri::parse(&with(sip::value::PARAMS_MAX)).is_ok());
+    assert!(Uri::parse(&with(sip::value::PARAMS_MAX + 1)).is_err());
 }

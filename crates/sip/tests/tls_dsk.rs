@@ -415,3 +415,45 @@ fn keys_do_not_show_in_debug_output() {
     let handshake = shake(&mut phone, &mut pool, today(), &mut lab.random);
     assert_eq!(format!("{:?}", handshake.initiator.unwrap()), "SaKeys(•••)");
 }
+
+#[test]
+fn the_headers_of_a_handshake_carry_its_flights() {
+    use sip::association::{Parameters, REALM};
+    use sip::tls_dsk::{acceptor_flight, challenge, challenge_in, initiator_flight};
+    let request = "REGISTER sip:contoso.example SIP/2.0\r\nVia: SIP/2.0/TLS 192.0.2.10;branch=z9hG4bK1\r\n\
+                   From: <sip:alice@contoso.example>;tag=1\r\nTo: <sip:alice@contoso.example>\r\n\
+                   Call-ID: a\r\nCSeq: 1 REGISTER\r\n\r\n";
+    let request = sip::Message::parse(request.into()).unwrap();
+    let sts = "https://fe.contoso.example:443/CertProv/CertProvisioningService.svc";
+    let answer = request
+        .reply(401, "Unauthorized")
+        .with("WWW-Authenticate", "NTLM realm=\"SIP Communications Service\", version=4")
+        .with("WWW-Authenticate", challenge(REALM, TARGET, 4, sts).to_string())
+        .message()
+        .unwrap();
+    let asked = challenge_in(&answer).unwrap();
+    assert_eq!(asked.get("sts-uri").as_deref(), Some(sts));
+    assert_eq!(asked.get("gssapi-data"), None);
+    assert!(challenge_in(&request).is_none());
+
+    let mut parameters = Parameters {
+        realm: REALM.to_owned(),
+        targetname: TARGET.to_owned(),
+        opaque: String::new(),
+        version: 4,
+    };
+    assert_eq!(
+        initiator_flight(&parameters, b"hello").to_string(),
+        "TLS-DSK qop=\"auth\", realm=\"SIP Communications Service\", targetname=\"fe.contoso.example\", \
+         gssapi-data=\"aGVsbG8=\", version=4"
+    );
+    parameters.opaque = "17B23762".to_owned();
+    assert_eq!(initiator_flight(&parameters, b"x").get("opaque").as_deref(), Some("17B23762"));
+    let carried = acceptor_flight(&parameters, b"hello");
+    assert_eq!(decode_flight(&carried.get("gssapi-data").unwrap()), Ok(b"hello".to_vec()));
+    assert_eq!(
+        carried.to_string(),
+        "TLS-DSK opaque=\"17B23762\", gssapi-data=\"aGVsbG8=\", targetname=\"fe.contoso.example\", \
+         realm=\"SIP Communications Service\", version=4"
+    );
+}

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::{Message, index};
-use crate::print::Draft;
+use crate::print::{Draft, reason_phrase};
 
 /// What is wrong with octets that should have been a message.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -96,10 +96,10 @@ impl ParseError {
         if method == "ACK" || message.header("Via").is_none() {
             return self;
         }
+        let phrase = reason_phrase(self.status());
         let reason = match self.status() {
-            505 => "Version Not Supported".to_owned(),
-            513 => "Message Too Large".to_owned(),
-            _ => format!("Bad Request ({})", self.fault),
+            400 => format!("{phrase} ({})", self.fault),
+            _ => phrase.to_owned(),
         };
         let mut draft = Draft::response(self.status(), &reason);
         for (name, value) in message.all_headers() {

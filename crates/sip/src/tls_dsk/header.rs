@@ -3,6 +3,16 @@
 use super::encode_flight;
 use crate::association::{Parameters, SCHEME};
 use crate::auth::Auth;
+use crate::message::Message;
+
+/// The TLS-DSK challenge in a 401 (or 407), among those of other schemes.
+pub fn challenge_in(response: &Message) -> Option<Auth> {
+    ["WWW-Authenticate", "Proxy-Authenticate"]
+        .into_iter()
+        .flat_map(|name| response.headers(name))
+        .filter_map(|value| Auth::parse(value).ok())
+        .find(|auth| auth.is(SCHEME))
+}
 
 /// `WWW-Authenticate` of the first 401: who asks, and where certificates are to be had.
 pub fn challenge(realm: &str, targetname: &str, version: u8, sts_uri: &str) -> Auth {

@@ -149,8 +149,18 @@ pub struct Accounts {
 impl Accounts {
     /// A directory of these accounts; of two with one address the later counts.
     pub fn new(accounts: impl IntoIterator<Item = Account>) -> Accounts {
-        let by_address = accounts.into_iter().map(|account| (normal(&account.address), account)).collect();
-        Accounts { by_address }
+        let mut directory = Accounts::default();
+        for account in accounts {
+            directory.insert(account);
+        }
+        directory
+    }
+
+    /// Adds an account, or replaces the one with its address.
+    pub fn insert(&mut self, mut account: Account) {
+        account.address = normal(&account.address);
+        account.upn = normal(&account.upn);
+        self.by_address.insert(account.address.clone(), account);
     }
 
     /// The account with this address; takes `sip:alice@…` and `alice@…`, in any case.

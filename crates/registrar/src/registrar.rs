@@ -11,7 +11,7 @@ use net::{
 };
 use pki::Authority;
 
-use crate::accounts::{Accounts, Home, PasswordHash, PhonePolicy, normal};
+use crate::accounts::{Account, Accounts, Home, PasswordHash, PhonePolicy, normal};
 use crate::events;
 use crate::faults::{Exchange, Faults};
 use crate::published::Published;
@@ -170,6 +170,13 @@ impl Registrar {
         self.core.faults.answer_next(exchange, count, status);
     }
 
+    /// Adds an account to the directory, or replaces the one with its address.
+    pub fn add_account(&mut self, account: Account, now: Time, out: &mut Outbox) {
+        let address = normal(&account.address);
+        self.core.accounts.insert(account);
+        self.change(&address, "added", now, out, |_| {});
+    }
+
     /// Forbids an account to sign in. Returns whether the account is known.
     pub fn disable(&mut self, user: &str, now: Time, out: &mut Outbox) -> bool {
         self.change(user, "disabled", now, out, |account| account.enabled = false)
@@ -231,7 +238,7 @@ impl Registrar {
         what: &str,
         now: Time,
         out: &mut Outbox,
-        verb: impl FnOnce(&mut crate::accounts::Account),
+        verb: impl FnOnce(&mut Account),
     ) -> bool {
         let Some(account) = self.core.accounts.find_mut(user) else {
             return false;

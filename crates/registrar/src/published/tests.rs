@@ -133,3 +133,15 @@ fn the_ledger_is_written_anew_before_it_grows_without_bound() {
     published.power_on(&disk, &mut out);
     assert!(published.check("alice@contoso.example", &certificate.der, NOW).is_ok());
 }
+
+#[test]
+fn a_certificate_below_an_intermediate_authority_counts_though_the_client_sends_it_alone() {
+    let mut root = authority(1);
+    let mut below = root.intermediate("Contoso Users", Validity::days(NOW, 3650)).unwrap();
+    let mut published = Published::default();
+    let mut out = Outbox::new();
+    let certificate = issue(&mut below, "alice@contoso.example", "d0", "a");
+    published.publish(certificate.clone(), &mut out);
+    assert!(verify(&published, &below, "alice@contoso.example", &certificate.der, NOW));
+    assert!(!verify(&published, &root, "alice@contoso.example", &certificate.der, NOW));
+}

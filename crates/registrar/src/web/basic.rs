@@ -1,9 +1,11 @@
 //! HTTP Basic (RFC 7617) against the pool's own passwords.
 //!
 //! Known and unknown users look alike: both cost one slow hash, both are locked out by name after
-//! [`TRIES_LIMIT`] wrong tries, with one answer for everything.
+//! [`TRIES_LIMIT`] wrong tries, with one answer for everything. An address that tries many names is locked out
+//! as well, so that nobody keeps the pool busy with slow hashes.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use net::Time;
@@ -15,10 +17,27 @@ use crate::accounts::{Account, Accounts, normal};
 pub const CREDENTIALS_LIMIT: usize = 512;
 /// Wrong tries in a row before a name is locked.
 pub const TRIES_LIMIT: u32 = 10;
-/// How long a name stays locked.
+/// Wrong tries in a row, whatever the name, before an address is locked; a site's phones may share one.
+pub const PEER_TRIES_LIMIT: u32 = 100;
+/// How long a name or an address stays locked.
 pub const LOCK: Duration = Duration::from_secs(300);
-/// The most names whose wrong tries are counted; the one that failed longest ago makes room.
+/// The most names and addresses whose wrong tries are counted; the one that failed longest ago makes room.
 pub const NAMES_LIMIT: usize = 1024;
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Who {
+    Name(String),
+    Address(IpAddr),
+}
+
+impl Who {
+    fn limit(&self) -> u32 {
+        match self {
+            Who::Name(_) => TRIES_LIMIT,
+            Who::Address(_) => PEER_TRIES_LIMIT,
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Tries {
@@ -29,7 +48,7 @@ struct Tries {
 /// Who tried wrong passwords lately.
 #[derive(Debug, Default)]
 pub struct Gate {
-    tries: BTreeMap<String, Tries>,
+    tries: BTreeMap<Who, Tries>,
 }
 
 /// The user name and password of an `Authorization: Basic` value.
@@ -48,42 +67,42 @@ pub fn after_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
 }
 
 impl Gate {
-    /// The account that these credentials prove.
+    /// The account that a user name and a password from `peer` prove.
     pub fn check<'a>(
         &mut self,
         accounts: &'a Accounts,
-        user: &str,
-        password: &str,
+        (user, password): (&str, &str),
+        peer: IpAddr,
         now: Time,
     ) -> Option<&'a Account> {
-        let name = normal(user);
-        let locked = self
-            .tries
-            .get(&name)
-            .is_some_and(|tries| tries.wrong >= TRIES_LIMIT && now.since(tries.last) < LOCK);
-        if locked {
+        let who = [Who::Name(normal(user)), Who::Address(peer)];
+        if who.iter().any(|who| self.is_locked(who, now)) {
             return None;
         }
-        match accounts.prove(&name, password) {
-            Some(account) => {
-                self.tries.remove(&name);
-                Some(account)
-            }
-            None => {
-                self.count(name, now);
-                None
+        let account = accounts.prove(user, password);
+        for who in who {
+            match account {
+                Some(_) => {
+                    self.tries.remove(&who);
+                }
+                None => self.count(who, now),
             }
         }
+        account
     }
 
-    fn count(&mut self, name: String, now: Time) {
-        if !self.tries.contains_key(&name) && self.tries.len() >= NAMES_LIMIT {
-            let stalest = self.tries.iter().min_by_key(|(_, tries)| tries.last).map(|(name, _)| name.clone());
+    fn is_locked(&self, who: &Who, now: Time) -> bool {
+        self.tries.get(who).is_some_and(|tries| tries.wrong >= who.limit() && now.since(tries.last) < LOCK)
+    }
+
+    fn count(&mut self, who: Who, now: Time) {
+        if !self.tries.contains_key(&who) && self.tries.len() >= NAMES_LIMIT {
+            let stalest = self.tries.iter().min_by_key(|(_, tries)| tries.last).map(|(who, _)| who.clone());
             if let Some(stalest) = stalest {
                 self.tries.remove(&stalest);
             }
         }
-        let tries = self.tries.entry(name).or_insert(Tries { wrong: 0, last: now });
+        let tries = self.tries.entry(who).or_insert(Tries { wrong: 0, last: now });
         // A lock that is over begins anew.
         tries.wrong = if now.since(tries.last) >= LOCK { 1 } else { tries.wrong.saturating_add(1) };
         tries.last = now;

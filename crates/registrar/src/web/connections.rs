@@ -12,9 +12,9 @@ use net::http::{Limits, Request, Response, ServerConnection};
 use net::{Note, Outbox, StreamId, Time};
 
 /// The most connections in all.
-pub const CONNECTIONS_LIMIT: usize = 4096;
-/// The most connections of one address.
-pub const PEER_LIMIT: usize = 256;
+pub const CONNECTIONS_LIMIT: usize = 8192;
+/// The most connections of one address; a site's phones may share one.
+pub const PEER_LIMIT: usize = 1024;
 /// How long a connection may rest between two requests.
 pub const IDLE_LIMIT: Duration = Duration::from_secs(120);
 /// How long a request may take to arrive, its body included.

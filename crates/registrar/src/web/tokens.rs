@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation};
 use net::http::{ClientConnection, Limits, Request, header};
 use net::tls::{ClientTls, NameCheck};
 use net::{Dial, Note, Outbox, Security, StreamEvent, StreamId, Time, Wall, WallClock};
@@ -140,6 +140,10 @@ impl Tokens {
         };
         if header.alg != Algorithm::RS256 {
             return Verdict::Refused("access token is not signed by RS256");
+        }
+        // RFC 7515 §4.1.11: whoever does not understand a critical extension refuses the token; we know none.
+        if header.crit.is_some() {
+            return Verdict::Refused("access token has critical extensions");
         }
         let Some(kid) = header.kid else {
             return Verdict::Refused("access token names no key");
@@ -276,10 +280,22 @@ fn read_keys(body: &[u8]) -> Option<BTreeMap<String, DecodingKey>> {
     };
     let keys = publication.keys.into_iter().filter(is_signing).take(KEYS_LIMIT).filter_map(|key| {
         let (kid, n, e) = (key.kid?, key.n?, key.e?);
-        DecodingKey::from_rsa_components(&n, &e).ok().map(|key| (kid, key))
+        let key = DecodingKey::from_rsa_components(&n, &e).ok()?;
+        is_long_enough(&key).then_some((kid, key))
     });
     let keys: BTreeMap<_, _> = keys.collect();
     (!keys.is_empty()).then_some(keys)
+}
+
+/// RFC 7518 §3.3 wants 2048 bits at least; past 4096 a check takes long.
+fn is_long_enough(key: &DecodingKey) -> bool {
+    match key.kind() {
+        DecodingKeyKind::RsaModulusExponent { n, .. } => {
+            let zeros = n.iter().take_while(|octet| **octet == 0).count();
+            (256..=512).contains(&(n.len() - zeros))
+        }
+        DecodingKeyKind::SecretOrDer(_) => false,
+    }
 }
 
 fn judge(claims: &Claims, service: &IdentityService, wall: Wall) -> Verdict {

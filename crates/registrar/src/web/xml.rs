@@ -382,6 +382,26 @@ mod tests {
         assert_eq!(document.root().attribute("b"), Some(wanted));
     }
 
+    #[test]
+    fn the_largest_and_nastiest_documents_are_read_or_refused_at_once() {
+        let fill = |unit: &str| unit.repeat((64 << 10) / unit.len());
+        for text in [
+            format!("<a {}/>", fill("b=\"\" ")),
+            format!("<a {}/>", (0..5000).map(|i| format!("b{i}=\"\" ")).collect::<String>()),
+            format!("<a {}/>", (0..4000).map(|i| format!("xmlns:b{i}=\"u\" ")).collect::<String>()),
+            fill("<a>"),
+            fill("<a "),
+            format!("<a>{}</a>", fill("&amp;")),
+            format!("<a>{}</a>", fill("<!---->")),
+            format!("<a>{}</a>", fill("<![CDATA[x]]>")),
+            format!("<a b=\"{}\"/>", fill("&#65;")),
+            format!("<a>{}", fill("<")),
+            format!("<{}/>", fill("a:")),
+        ] {
+            let _ = Document::read(text.as_bytes());
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_the_reader_fall(text in "(<|>|/|a|b|:|=|\"|'| |&|;|#|!|-|\\[|\\]|\\?|xmlns|é){0,60}") {

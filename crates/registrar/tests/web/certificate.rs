@@ -258,6 +258,66 @@ fn a_request_gets_what_the_authority_decides_or_nothing() {
     assert_eq!(read.not_after, pool.wall().plus(Duration::from_secs(8 * 3600)), "never less than 8 hours");
 }
 
+/// A request that openssl made, or `None` without openssl.
+fn openssl_request(arguments: &[&str]) -> Option<Vec<u8>> {
+    let made = std::process::Command::new("openssl")
+        .args([
+            "req",
+            "-new",
+            "-nodes",
+            "-keyout",
+            "/dev/null",
+            "-subj",
+            "/CN=alice@contoso.example",
+            "-outform",
+            "DER",
+        ])
+        .args(arguments)
+        .output()
+        .ok()?;
+    made.status.success().then_some(made.stdout)
+}
+
+#[test]
+fn requests_by_openssl_are_served_by_the_strength_of_their_keys() {
+    let served: &[&[&str]] = &[
+        &["-newkey", "rsa:2048"],
+        &["-newkey", "rsa:2048", "-sha1"],
+        &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
+        &[
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-addext",
+            "basicConstraints=critical,CA:TRUE",
+            "-addext",
+            "subjectAltName=URI:sip:bob@contoso.example,DNS:*.contoso.example",
+        ],
+    ];
+    let refused: &[&[&str]] = &[
+        &["-newkey", "rsa:1024"],
+        &["-newkey", "ed25519"],
+        &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp256k1"],
+    ];
+    for (arguments, is_served) in served.iter().map(|a| (a, true)).chain(refused.iter().map(|a| (a, false))) {
+        let Some(csr) = openssl_request(arguments) else {
+            println!("skipped for want of openssl: {arguments:?}");
+            continue;
+        };
+        let mut pool = Pool::new();
+        let mut request = CertificateRequest::new(&ticket(&mut pool, ALICE), ALICE);
+        request.csr = csr;
+        if !is_served {
+            assert_eq!(fault(&request.send(&mut pool)).0, 4001, "{arguments:?}");
+            continue;
+        }
+        let read = pki::Certificate::read(&certificate(&request.send(&mut pool)).into()).unwrap();
+        assert_eq!(read.uris, ["sip:alice@contoso.example"], "{arguments:?}");
+        assert!(read.dns_names.is_empty() && !read.is_authority, "{arguments:?}");
+    }
+}
+
 #[test]
 fn anybody_may_take_the_root_over_plain_http() {
     let mut pool = Pool::new();

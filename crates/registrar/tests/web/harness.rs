@@ -263,7 +263,16 @@ impl Pool {
 
     /// Begins an exchange on a connection of its own; [`Asking::answer`] tells what came.
     pub fn begin(&mut self, port: u16, request: Request<Bytes>) -> Asking {
-        let stream = self.connect(port);
+        self.begin_from(peer(), port, request)
+    }
+
+    pub fn ask_from(&mut self, peer: SocketAddr, port: u16, request: Request<Bytes>) -> Response<Bytes> {
+        let mut asking = self.begin_from(peer, port, request);
+        asking.answer(self).expect("an answer at once")
+    }
+
+    fn begin_from(&mut self, peer: SocketAddr, port: u16, request: Request<Bytes>) -> Asking {
+        let stream = self.connect_from(peer, port);
         let mut http = ClientConnection::new(Limits::default());
         http.ask(request);
         let bytes = http.take_output();

@@ -9,3 +9,4 @@ mod harness;
 mod identity;
 mod phone;
 mod ticket;
+mod world;

@@ -67,6 +67,23 @@ fn ten_wrong_passwords_lock_a_name_for_five_minutes() {
 }
 
 #[test]
+fn an_address_that_tries_a_hundred_names_is_locked_out_and_others_are_not() {
+    let mut pool = Pool::new();
+    let ask = |pool: &mut Pool, from: &str, user: &str, password: &str| {
+        let headers = [("authorization", basic(user, password))];
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let asked = request(net::http::Method::POST, BASIC, &headers, &rst(ALICE, DEVICE, CERTIFICATE));
+        pool.ask_from(from.parse().unwrap(), 443, asked).status().as_u16()
+    };
+    for name in 0..100 {
+        assert_eq!(ask(&mut pool, "10.20.2.66:999", &format!("u{name}@contoso.example"), "guess"), 401);
+    }
+    assert_eq!(ask(&mut pool, "10.20.2.66:999", ALICE, "Passw0rd!"), 401);
+    assert_eq!(ask(&mut pool, "10.20.2.67:999", ALICE, "Passw0rd!"), 200);
+}
+
+#[test]
 fn a_new_password_counts_at_once() {
     let mut pool = Pool::new();
     assert!(pool.act(|pool, now, out| pool.set_password(ALICE, "n3w", now, out)));
@@ -139,6 +156,9 @@ fn forged_and_foreign_tokens_are_refused() {
             let jwk: Value = serde_json::from_str(&identity::published(&[&NEXT_KEY])).unwrap();
             let header = json!({"alg": "RS256", "kid": "mine", "jwk": jwk["keys"][0]});
             identity::token_with(&NEXT_KEY, &header, &good)
+        }),
+        ("critical extensions".to_owned(), {
+            identity::token_with(&KEY, &json!({"alg": "RS256", "kid": "first", "crit": ["x"], "x": 1}), &good)
         }),
         ("RS512".to_owned(), identity::token_with(&KEY, &json!({"alg": "RS512", "kid": "first"}), &good)),
         ("another issuer".to_owned(), spoiled(&pool, "iss", json!("https://sts.evil.example/"))),

@@ -5,6 +5,14 @@
 
 /// The phone has finished booting and shows Home.
 pub const PHONE_BOOTED: &str = "phone-booted";
+/// The phone has an address.
+pub const ADDRESS_TAKEN: &str = "address-taken";
+/// The phone's lease is over, or was taken back.
+pub const ADDRESS_LOST: &str = "address-lost";
+/// What the provisioning server's files say is in force.
+pub const PROVISIONED: &str = "provisioned";
+/// The provisioning server was of no use; earlier values stay in force.
+pub const PROVISIONING_FAILED: &str = "provisioning-failed";
 /// The phone's clock was set from the network for the first time since power came.
 pub const CLOCK_SET: &str = "clock-set";
 /// A code is on the screen, for a person (or an administrator) to type into a browser.
@@ -45,6 +53,10 @@ pub const FACTORY_RESET: &str = "factory-reset";
 /// Every event's name, and what it means.
 pub const ALL: &[(&str, &str)] = &[
     (PHONE_BOOTED, "the phone has finished booting and shows Home"),
+    (ADDRESS_TAKEN, "the phone has an address"),
+    (ADDRESS_LOST, "the phone's lease is over, or was taken back"),
+    (PROVISIONED, "what the provisioning server's files say is in force"),
+    (PROVISIONING_FAILED, "the provisioning server was of no use; earlier values stay in force"),
     (CLOCK_SET, "the phone's clock was set from the network for the first time since power came"),
     (CODE_SHOWN, "a code is on the screen, to be typed into a browser"),
     (CODE_EXPIRED, "a code was not used in time"),

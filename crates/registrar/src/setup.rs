@@ -46,7 +46,7 @@ pub struct Setup {
     pub random: Random,
     /// The cryptography of its world.
     pub crypto: Crypto,
-    /// What it shows at its TLS ports; the inner TLS of TLS-DSK shows the same.
+    /// What it shows at its TLS ports. It must be good for `host` and for the autodiscover names of the domain.
     pub tls: Arc<ServerTls>,
     /// Who signs the client certificates it issues; its root is what phones download.
     pub authority: Authority,
@@ -58,7 +58,8 @@ pub struct Setup {
     pub basic_auth: bool,
     /// Who is known here.
     pub accounts: Vec<Account>,
-    /// How long an issued client certificate lives; 180 days in a real pool.
+    /// How long an issued client certificate lives; 180 days in a real pool. Taken as 8 hours if shorter: clients ask
+    /// again and again for one that is about to end. Taken as 365 days if longer.
     pub certificate_life: Duration,
     /// How long a web ticket lives; 8 hours in a real pool.
     pub ticket_life: Duration,

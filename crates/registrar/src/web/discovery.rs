@@ -100,7 +100,8 @@ pub fn user(site: &Site, host: Option<&str>, account: Option<&Account>) -> Respo
     };
     let inner = match &account.home {
         Home::Pool(elsewhere) => {
-            let url = format!("https://{elsewhere}{}", site.path(Service::User));
+            // To its root, not to its document of the user: clients read what a redirect leads to without a ticket.
+            let url = format!("https://{elsewhere}{}", site.path(Service::Root));
             link("Redirect", &with_user(url, Some(&account.address)))
         }
         Home::Here => {

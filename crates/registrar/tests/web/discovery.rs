@@ -117,7 +117,7 @@ fn a_user_who_is_homed_elsewhere_is_sent_there_and_a_disabled_one_nowhere() {
     assert_eq!(
         body(&answer),
         "<AutodiscoverResponse AccessLocation=\"External\"><User><Link token=\"Redirect\" \
-         href=\"https://fe2.contoso.example/Autodiscover/AutodiscoverService.svc/root/user?sipuri=carol@contoso.example\"/>\
+         href=\"https://fe2.contoso.example/Autodiscover/AutodiscoverService.svc/root?sipuri=carol@contoso.example\"/>\
          </User></AutodiscoverResponse>"
     );
     let stranger = token(&pool, "mallory@contoso.example");

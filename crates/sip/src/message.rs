@@ -4,10 +4,10 @@
 //! within limits, and Via, From, To, Call-ID and CSeq present, single where they must be, and well formed, so
 //! the views of those cannot fail. Folded lines are joined for reading, never in the octets.
 
+mod check;
 mod error;
 mod index;
-
-use std::net::SocketAddr;
+mod reply;
 
 use bytes::Bytes;
 
@@ -16,7 +16,6 @@ pub use index::{HEADER_OCTETS_MAX, HEADERS_MAX, full_name, same_name};
 use index::{Index, Slot};
 pub(crate) use index::{find_empty_line, forbidden_octet};
 
-use crate::print::Draft;
 use crate::uri::Uri;
 use crate::value::{self, CSeq, Contacts, NameAddr, Via};
 
@@ -261,54 +260,6 @@ impl Message {
         })
     }
 
-    /// Starts a response: Via, From, To, Call-ID and CSeq copied, the To tag of `tag` added if there is none yet
-    /// (RFC 3261 §8.2.6). A 100 goes without.
-    pub fn reply_tagged(&self, status: u16, reason: &str, tag: Option<&str>) -> Draft {
-        let mut draft = Draft::response(status, reason);
-        for (name, value) in self.all_headers() {
-            let name = full_name(name);
-            match name {
-                "Via" | "From" | "Call-ID" | "CSeq" => draft.push(name, value),
-                "To" => match tag {
-                    Some(tag) if status != 100 && self.to().tag().is_none() => {
-                        draft.push(name, &format!("{value};tag={tag}"));
-                    }
-                    _ => draft.push(name, value),
-                },
-                _ => {}
-            }
-        }
-        draft
-    }
-
-    /// As [`Message::reply_tagged`], with a tag made of the request itself: a server without state answers a
-    /// retransmission the same way (RFC 3261 §8.2.7).
-    pub fn reply(&self, status: u16, reason: &str) -> Draft {
-        let tag = index::stateless_tag(self);
-        self.reply_tagged(status, reason, Some(&tag))
-    }
-
-    /// The request as a server hands it on: the topmost Via notes where it really came from (RFC 3261 §18.2.1,
-    /// RFC 3581 §4). `None` if it already says the truth.
-    pub fn top_via_received_from(&self, peer: SocketAddr) -> Option<String> {
-        let via = self.via();
-        let wants_port = via.params.get("rport") == Some("");
-        let is_true = crate::uri::host_ip(via.host) == Some(peer.ip());
-        if is_true && !wants_port {
-            return None;
-        }
-        let text = self.top_via();
-        let mut out = match (wants_port, text.find(";rport")) {
-            (true, Some(at)) => {
-                let (before, after) = text.split_at(at + ";rport".len());
-                format!("{before}={}{after}", peer.port())
-            }
-            _ => text.to_owned(),
-        };
-        out.push_str(&format!(";received={}", peer.ip()));
-        Some(out)
-    }
-
     fn top_via(&self) -> &str {
         value::first_of_list(self.header("Via").expect(CHECKED))
     }
@@ -333,101 +284,6 @@ impl Message {
     fn malformed(&self, slot: &Slot, why: &'static str) -> ParseError {
         let name = self.text(&slot.name).to_owned();
         ParseError::new(Fault::Malformed { name, why }, slot.value.start as usize)
-    }
-
-    /// What RFC 3261 wants of every message before anybody looks at its meaning.
-    fn check(&self) -> Result<(), ParseError> {
-        if let index::Start::Request { uri, .. } = &self.index.start {
-            let parsed = Uri::parse(self.text(uri))
-                .map_err(|why| ParseError::new(Fault::RequestUri(why), uri.start as usize))?;
-            // RFC 3261 §19.1.1: headers have no place in a Request-URI.
-            if parsed.headers.is_some() {
-                return Err(ParseError::new(Fault::RequestUri("headers in it"), uri.start as usize));
-            }
-        }
-        self.check_list("Via", |text| Via::parse(text).map(drop))?;
-        self.check_one("From", |text| NameAddr::parse(text).map(drop))?;
-        self.check_one("To", |text| NameAddr::parse(text).map(drop))?;
-        self.check_one("Call-ID", |text| {
-            let is_word = !text.is_empty() && !text.contains([' ', '\t', ',', ';']);
-            is_word.then_some(()).ok_or("not one word")
-        })?;
-        self.check_one("CSeq", |text| CSeq::parse(text).map(drop))?;
-        if let Kind::Request { method, .. } = self.kind() {
-            self.check_request(method)?;
-        }
-        Ok(())
-    }
-
-    fn check_request(&self, method: &str) -> Result<(), ParseError> {
-        if self.cseq().method != method {
-            let at = self.slots("CSeq").next().map_or(0, |slot| slot.value.start as usize);
-            return Err(ParseError::new(Fault::MethodMismatch, at));
-        }
-        self.check_optional("Max-Forwards", |text| {
-            value::decimal(text).filter(|hops| *hops <= 255).map(drop).ok_or("not a number from 0 to 255")
-        })?;
-        self.check_optional("Expires", |text| {
-            value::decimal(text).map(drop).ok_or("not a number of seconds")
-        })?;
-        self.check_optional("Content-Type", |text| {
-            let essence = text.split(';').next().unwrap_or("");
-            let is_type = essence
-                .split_once('/')
-                .is_some_and(|(kind, of)| value::is_token(kind.trim()) && value::is_token(of.trim()));
-            is_type.then_some(()).ok_or("not a media type")
-        })?;
-        self.contacts()?;
-        for name in ["Route", "Record-Route"] {
-            for slot in self.slots(name) {
-                let values = value::split_list(self.value(slot)).map_err(|why| self.malformed(slot, why))?;
-                for text in values {
-                    NameAddr::parse(text).map_err(|why| self.malformed(slot, why))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn check_list(
-        &self,
-        name: &'static str,
-        read: impl Fn(&str) -> Result<(), &'static str>,
-    ) -> Result<(), ParseError> {
-        let mut is_there = false;
-        for slot in self.slots(name) {
-            is_there = true;
-            let values = value::split_list(self.value(slot)).map_err(|why| self.malformed(slot, why))?;
-            for text in values {
-                read(text).map_err(|why| self.malformed(slot, why))?;
-            }
-        }
-        if is_there { Ok(()) } else { Err(ParseError::new(Fault::Missing(name), self.index.body_start)) }
-    }
-
-    fn check_one(
-        &self,
-        name: &'static str,
-        read: impl Fn(&str) -> Result<(), &'static str>,
-    ) -> Result<(), ParseError> {
-        if self.slots(name).next().is_none() {
-            return Err(ParseError::new(Fault::Missing(name), self.index.body_start));
-        }
-        self.check_optional(name, read)
-    }
-
-    fn check_optional(
-        &self,
-        name: &'static str,
-        read: impl Fn(&str) -> Result<(), &'static str>,
-    ) -> Result<(), ParseError> {
-        let mut slots = self.slots(name);
-        let Some(slot) = slots.next() else { return Ok(()) };
-        read(self.value(slot)).map_err(|why| self.malformed(slot, why))?;
-        match slots.next() {
-            Some(second) => Err(ParseError::new(Fault::Repeated(name), second.name.start as usize)),
-            None => Ok(()),
-        }
     }
 }
 

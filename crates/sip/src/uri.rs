@@ -67,12 +67,10 @@ impl<'a> Uri<'a> {
         if !escapes_are_whole(rest) {
             return Err("a % that no two hexadecimal digits follow");
         }
-        let scheme = match scheme.to_ascii_lowercase().as_str() {
-            "sip" => Scheme::Sip,
-            "sips" => Scheme::Sips,
-            "tel" => Scheme::Tel,
-            _ => Scheme::Other,
-        };
+        let scheme = [("sip", Scheme::Sip), ("sips", Scheme::Sips), ("tel", Scheme::Tel)]
+            .into_iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(scheme))
+            .map_or(Scheme::Other, |(_, known)| known);
         let empty = Uri {
             text,
             scheme,

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::{Fault, Message, ParseError};
+use super::{Fault, ParseError};
 use crate::value::{decimal, is_token_octet};
 
 /// The longest head that is read, first line and empty line included.
@@ -337,15 +337,4 @@ pub(crate) fn forbidden_octet(line: &[u8]) -> Option<usize> {
         is_quoted = *b == b'\\' && !is_quoted;
     }
     None
-}
-
-/// A To tag that depends on nothing but the request, so that a retransmission gets the same one.
-pub(super) fn stateless_tag(message: &Message) -> String {
-    use sha2::{Digest as _, Sha256};
-    let mut hash = Sha256::new();
-    for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
-        hash.update(message.header(name).unwrap_or("").as_bytes());
-        hash.update([0]);
-    }
-    hash.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -4,7 +4,7 @@
 //! named. A [`Lab`] has passed every check across its parts: names are there, addresses do not collide, and
 //! nothing in it pretends to be a real service.
 
-mod check;
+pub(crate) mod check;
 mod identity;
 mod people;
 mod phones;

@@ -14,6 +14,7 @@ mod phones;
 mod shape;
 mod step;
 mod story;
+mod table;
 mod text;
 
 pub use admin::{Account, ChangePassword, ConditionalAccess, MoveUser, PhoneLockChange, SetPolicy};
@@ -30,6 +31,7 @@ pub use people::{Browse, Click, CloseBrowser, Password, Provision, SecondFactor,
 pub use phones::{Configure, LockCode, OnPhone, Press, Type};
 pub use shape::{Branch, Include, Parallel, Repeat};
 pub use step::{Step, Steps, Theme, Verb, VerbDoc};
+pub(crate) use story::StoryFile;
 pub use story::{Case, Library, ReadError, Reading, Story, read_lab, read_story};
 pub use text::Text;
 

@@ -11,9 +11,12 @@ mod node;
 mod parse;
 pub(crate) mod reader;
 pub(crate) mod record;
-pub(crate) mod values;
+pub(crate) mod units;
+mod values;
 
+pub(crate) use node::Size;
 pub use node::{Content, Entry, Node};
 pub use parse::{Limits, parse};
 pub use reader::{Kind, Names, Reader, Value};
-pub use values::{Drift, Located, Mac, OneOrMany, Share, Shift, Subnet};
+pub use units::{Drift, Mac, Share, Shift, Subnet};
+pub use values::{Located, OneOrMany};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::check;
 use crate::language::PersonName;
 use crate::yaml::record::{record, words};
 use crate::yaml::{Located, OneOrMany};
@@ -12,24 +13,26 @@ record! {
         /// Which generation of the service it behaves like.
         "profile" profile: Profile = Profile::EntraV1In2016,
         /// The tenant's name.
-        "tenant" tenant: String = "contoso".to_owned(),
+        "tenant" tenant: String = "contoso".to_owned() => check::tenant,
         /// Its host name; `login.` and the lab's domain if not written.
-        "host" host: Option<Located<String>>,
+        "host" host: Option<Located<String>> => check::identity_host,
         /// The address that phones show to people; if not written, `/device` at its host.
-        "verification-url" verification_url: Option<Located<String>>,
+        "verification-url" verification_url: Option<Located<String>> => check::verification_url,
         /// Whether passwords alone get tokens, as the phone's User ID sign-in needs.
         "password-grant" password_grant: bool = true,
         /// How long a device code can be used.
-        "code-life" code_life: Duration = Duration::from_secs(15 * 60),
+        "code-life" code_life: Duration = Duration::from_secs(15 * 60) => check::secs(10, 86_400),
         /// How often a device asks whether its code was used.
-        "poll-interval" poll_interval: Duration = Duration::from_secs(5),
+        "poll-interval" poll_interval: Duration = Duration::from_secs(5) => check::secs(1, 300),
         /// How long an access token is good.
-        "access-token-life" access_token_life: Duration = Duration::from_secs(60 * 60),
+        "access-token-life" access_token_life: Duration = Duration::from_secs(60 * 60) => check::secs(60, 86_400),
         /// How long a refresh token is good when it is not used.
-        "refresh-token-life" refresh_token_life: Duration = Duration::from_secs(90 * 86_400),
+        "refresh-token-life" refresh_token_life: Duration = Duration::from_secs(90 * 86_400)
+            => check::secs(60, 3650 * 86_400),
         /// Whether it is strict where the real service is lenient: a refresh token used twice ends its family.
         "strict" strict: bool = false,
     }
+    check check::identity
 }
 
 impl Identity {
@@ -69,9 +72,10 @@ record! {
     "a conditional access rule" pub struct ConditionalAccess {
         /// What it does.
         "rule" rule: Rule,
-        /// To whom it applies; everybody if not written.
+        /// To whom a `block` applies; everybody if not written. The other rules hold for everybody.
         "people" people: OneOrMany<PersonName>,
     }
+    check check::conditional_access
 }
 
 words! {
@@ -81,8 +85,6 @@ words! {
         "block" Block,
         /// Refuses sign-ins by device code.
         "block-device-code" BlockDeviceCode,
-        /// Refuses sign-ins by password alone.
-        "block-legacy" BlockLegacy,
         /// Asks for a second factor, also of those who have it only as an option.
         "require-second-factor" RequireSecondFactor,
         /// Asks for a device that the tenant manages, which no phone is.

@@ -8,13 +8,13 @@ record! {
     /// A person, or an account that belongs to a room.
     "a person" pub struct Person {
         /// The sign-in name: an address in the lab's domain.
-        "upn" upn: Located<String>,
+        "upn" upn: Located<String> => check::upn,
         /// The password. Common-area accounts may have none: the portal draws one.
-        "password" password: Option<Secret>,
+        "password" password: Option<Secret> => check::password,
         /// How the person proves a sign-in beside the password.
         "second-factor" second_factor: SecondFactorKind = SecondFactorKind::None,
         /// The telephone number, with `+`.
-        "line" line: Option<Located<String>>,
+        "line" line: Option<Located<String>> => check::line,
         /// A person or a room.
         "kind" kind: PersonKind = PersonKind::Person,
         /// What the account may do.
@@ -23,8 +23,6 @@ record! {
         "pool" pool: Option<Located<String>>,
         /// Whether the account may sign in.
         "enabled" enabled: bool = true,
-        /// The PIN for sign-in with extension and PIN. No pool of this lab takes one yet.
-        "pin" pin: Option<Secret>,
     }
     check check::person
 }

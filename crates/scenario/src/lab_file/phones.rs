@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::check;
 use crate::yaml::record::record;
 use crate::yaml::{Located, Mac};
 
@@ -9,9 +10,9 @@ record! {
     /// A phone.
     "a phone" pub struct Phone {
         /// Its model.
-        "model" model: Located<String>,
+        "model" model: Located<String> => check::model,
         /// Its firmware.
-        "firmware" firmware: String = "5.9.6.2327".to_owned(),
+        "firmware" firmware: String = "5.9.6.2327".to_owned() => check::firmware,
         /// Its hardware address: twelve hex digits.
         "mac" mac: Located<Mac>,
         /// The site whose network it is plugged into.

@@ -11,15 +11,16 @@ record! {
     /// A pool: autodiscover, web tickets, certificates, registration.
     "a pool" pub struct Pool {
         /// Its host name.
-        "host" host: Located<String>,
+        "host" host: Located<String> => check::pool_host,
         /// The port of SIP over TLS.
-        "sip" sip: u16 = 5061,
+        "sip" sip: u16 = 5061 => check::port,
         /// The port of its web services.
-        "web" web: u16 = 443,
+        "web" web: u16 = 443 => check::port,
         /// How long the certificates live that it gives to phones.
-        "certificate-life" certificate_life: Duration = Duration::from_secs(180 * 86_400),
+        "certificate-life" certificate_life: Duration = Duration::from_secs(180 * 86_400)
+            => check::secs(60, 3650 * 86_400),
         /// The longest registration that it grants.
-        "registration" registration: Duration = Duration::from_secs(2 * 3600),
+        "registration" registration: Duration = Duration::from_secs(2 * 3600) => check::secs(60, 86_400),
         /// Whether its web services take tokens of the identity service.
         "modern-auth" modern_auth: bool = true,
         /// Whether it makes phones honest: stale nonces, shorter expiries, paths that move.
@@ -51,11 +52,10 @@ record! {
         /// Whether phones must be locked by a code.
         "enforce" enforce: bool = true,
         /// The fewest digits of a code: 4 to 15.
-        "min-digits" min_digits: u8 = 6,
+        "min-digits" min_digits: u8 = 6 => check::min_digits,
         /// How long a phone waits before it locks itself: less than an hour.
-        "idle" idle: Duration = Duration::from_secs(10 * 60),
+        "idle" idle: Duration = Duration::from_secs(10 * 60) => check::secs(60, 3599),
     }
-    check check::phone_lock
 }
 
 impl PhoneLock {

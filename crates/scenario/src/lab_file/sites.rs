@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::check;
 use crate::yaml::record::record;
 use crate::yaml::{Located, Share, Shift, Subnet};
 
@@ -24,19 +25,19 @@ record! {
         /// Whether there is a DHCP server.
         "enabled" enabled: bool = true,
         /// The time server: a name or an address (option 42).
-        "ntp" ntp: Option<String>,
+        "ntp" ntp: Option<String> => check::time_server,
         /// Where provisioning files are: an address that begins with `http://` (option 160).
-        "provisioning" provisioning: Option<String>,
+        "provisioning" provisioning: Option<String> => check::provisioning_url,
         /// Whether it names the pool's certificate service (option 43).
         "uc-client" uc_client: bool = true,
         /// How far local time is ahead of UTC (option 2).
-        "gmt-offset" gmt_offset: Option<Shift>,
+        "gmt-offset" gmt_offset: Option<Shift> => check::gmt_offset,
         /// How long an address is lent.
-        "lease" lease: Duration = Duration::from_secs(86_400),
+        "lease" lease: Duration = Duration::from_secs(86_400) => check::secs(60, 365 * 86_400),
         /// The name servers, if not the lab's.
         "dns" dns: Option<Ipv4Addr>,
         /// The domain name, if not the lab's (option 15).
-        "domain" domain: Option<String>,
+        "domain" domain: Option<String> => check::site_domain,
     }
 }
 
@@ -60,9 +61,9 @@ record! {
     /// How packets travel between a site and the rest of the lab.
     "`link`" pub struct Link {
         /// How long a packet takes one way.
-        "delay" delay: Duration = Duration::from_millis(1),
+        "delay" delay: Duration = Duration::from_millis(1) => check::secs(0, 60),
         /// How much longer it takes at most, by chance.
-        "jitter" jitter: Duration = Duration::ZERO,
+        "jitter" jitter: Duration = Duration::ZERO => check::secs(0, 60),
         /// The share that never arrives.
         "loss" loss: Share = Share(0.0),
         /// The share of datagrams that arrives twice.

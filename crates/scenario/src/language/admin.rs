@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::{PersonName, PoolName, Text};
 pub use crate::lab_file::ConditionalAccess;
+use crate::mistakes::Mistake;
 use crate::yaml::record::record;
+use crate::yaml::{Node, Reader};
 
 record! {
     /// An account that something is done to.
@@ -33,6 +35,19 @@ record! {
         /// The conditional access rules; these replace all that were there.
         "conditional-access" conditional_access: Option<Vec<ConditionalAccess>>,
     }
+    check check_policy
+}
+
+fn check_policy(policy: &SetPolicy, node: &Node, reader: &mut Reader) -> Option<()> {
+    if policy.phone_lock.is_some() || policy.conditional_access.is_some() {
+        return Some(());
+    }
+    reader.wrong(Mistake::new(node.place, "`set-policy` needs `phone-lock` or `conditional-access`"));
+    None
+}
+
+fn check_min_digits(digits: &Option<u8>, node: &Node, reader: &mut Reader) -> Option<()> {
+    digits.map_or(Some(()), |digits| crate::lab_file::check::min_digits(&digits, node, reader))
 }
 
 record! {
@@ -41,7 +56,7 @@ record! {
         /// Whether phones must be locked by a code.
         "enforce" enforce: Option<bool>,
         /// The fewest digits of a code.
-        "min-digits" min_digits: Option<u8>,
+        "min-digits" min_digits: Option<u8> => check_min_digits,
         /// How long a phone waits before it locks itself.
         "idle" idle: Option<Duration>,
     }

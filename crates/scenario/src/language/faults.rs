@@ -11,7 +11,7 @@ use super::{Party, PhoneName, RequestName, ServiceName, SiteName};
 use crate::mistakes::Mistake;
 use crate::schema::Shapes;
 use crate::yaml::record::record;
-use crate::yaml::{Content, Drift, Node, Reader, Share, Shift, Value, values::span};
+use crate::yaml::{Content, Drift, Node, Reader, Share, Shift, Value, units::span};
 
 record! {
     /// The power goes, and comes back after `for`; without it, with `power-on` or `start`.
@@ -24,11 +24,21 @@ record! {
         /// How long it is gone.
         "for" lasts: Option<Duration>,
         /// Not now, but at the n-th write to its flash from now, before that write.
-        "at-write" at_write: Option<u32>,
+        "at-write" at_write: Option<u32> => at_least_one,
         /// Not now, but in the middle of the n-th write from now, which is torn.
-        "torn-write" torn_write: Option<u32>,
+        "torn-write" torn_write: Option<u32> => at_least_one,
     }
     check check_power_cut
+}
+
+fn at_least_one(count: &Option<u32>, node: &Node, reader: &mut Reader) -> Option<()> {
+    match count {
+        Some(0) => {
+            reader.wrong(Mistake::new(node.place, "counting begins at 1"));
+            None
+        }
+        _ => Some(()),
+    }
 }
 
 fn check_power_cut(cut: &PowerCut, node: &Node, reader: &mut Reader) -> Option<()> {
@@ -150,19 +160,21 @@ record! {
         /// The kind of request.
         "kind" kind: RequestName,
         /// How many of them.
-        "next" next: u32 = 1,
+        "next" next: u32 = 1 => check_next,
         /// The status: HTTP's, or SIP's for SIP requests.
-        "status" status: u16,
+        "status" status: u16 => check_status,
     }
-    check check_answer
 }
 
-fn check_answer(answer: &Answer, node: &Node, reader: &mut Reader) -> Option<()> {
-    if (100..700).contains(&answer.status) {
+fn check_next(next: &u32, node: &Node, reader: &mut Reader) -> Option<()> {
+    at_least_one(&Some(*next), node, reader)
+}
+
+fn check_status(status: &u16, node: &Node, reader: &mut Reader) -> Option<()> {
+    if (100..700).contains(status) {
         return Some(());
     }
-    let place = node.get("status").map_or(node.place, |status| status.place);
-    reader.wrong(Mistake::new(place, format!("{} is no status", answer.status)).label("from 100 to 699"));
+    reader.wrong(Mistake::new(node.place, format!("{status} is no status")).label("from 100 to 699"));
     None
 }
 
@@ -195,6 +207,15 @@ record! {
         /// Names that exist no longer.
         "remove" remove: Vec<String>,
     }
+    check check_dns
+}
+
+fn check_dns(dns: &Dns, node: &Node, reader: &mut Reader) -> Option<()> {
+    if !dns.set.is_empty() || !dns.remove.is_empty() {
+        return Some(());
+    }
+    reader.wrong(Mistake::new(node.place, "`dns` needs `set` or `remove`"));
+    None
 }
 
 record! {

@@ -4,8 +4,8 @@
 //! how many is limited; and no file includes itself.
 
 use super::story::Library;
-use crate::mistakes::{Mistake, Mistakes, Place, Sources};
-use crate::yaml::{Content, Entry, Limits, Node, parse};
+use crate::mistakes::{MOST_MISTAKES, Mistake, Mistakes, Place, Sources};
+use crate::yaml::{Content, Entry, Limits, Node, Size, parse};
 
 /// Files that are included in one another at most.
 pub const INCLUDE_DEPTH: usize = 8;
@@ -19,12 +19,14 @@ pub(super) struct Files<'a> {
     pub(super) mistakes: Vec<Mistake>,
     limits: Limits,
     included: usize,
+    /// Whether a limit of including was met and told.
+    stopped: bool,
 }
 
 impl<'a> Files<'a> {
     pub(super) fn new(library: &'a dyn Library) -> Files<'a> {
         let (sources, mistakes) = (Sources::default(), Vec::new());
-        Files { library, sources, mistakes, limits: Limits::default(), included: 0 }
+        Files { library, sources, mistakes, limits: Limits::default(), included: 0, stopped: false }
     }
 
     /// Everything that was wrong.
@@ -49,7 +51,7 @@ impl<'a> Files<'a> {
         match parse(path, bytes, limits, &mut self.sources) {
             Ok(node) => {
                 // All files of a story share one limit of values.
-                self.limits.nodes = self.limits.nodes.saturating_sub(node.count());
+                self.limits.nodes = self.limits.nodes.saturating_sub(Size::of(&node).nodes);
                 Some(node)
             }
             Err(mut mistakes) => {
@@ -69,6 +71,7 @@ impl<'a> Files<'a> {
         match &mut steps.content {
             Content::List(items) => {
                 for item in items {
+                    self.stopped |= self.mistakes.len() > MOST_MISTAKES;
                     self.expand(item, depth + 1, stack);
                 }
             }
@@ -96,7 +99,7 @@ impl<'a> Files<'a> {
         let read = match &value.content {
             Content::Scalar { text, .. } => {
                 let name = text.clone();
-                self.included_steps(&name, place, depth, stack).map(|steps| (name, steps))
+                self.included_steps(&name, place, depth, stack)
             }
             Content::Nothing | Content::List(_) | Content::Map(_) => {
                 let title = format!("`include` names a file, not {}", value.sort());
@@ -116,7 +119,10 @@ impl<'a> Files<'a> {
         place: Place,
         depth: usize,
         stack: &mut Vec<String>,
-    ) -> Option<Node> {
+    ) -> Option<(String, Node)> {
+        if self.stopped {
+            return None;
+        }
         let path = match resolve(stack, name) {
             Ok(path) => path,
             Err(mistake) => {
@@ -125,22 +131,25 @@ impl<'a> Files<'a> {
             }
         };
         if stack.len() > INCLUDE_DEPTH {
-            let title = format!("files are included more than {INCLUDE_DEPTH} deep in one another");
-            self.mistakes.push(Mistake::new(place, title).label("the limit is met here"));
-            return None;
+            return self
+                .stop(place, format!("files are included more than {INCLUDE_DEPTH} deep in one another"));
         }
         if self.included >= INCLUDE_COUNT {
-            let title = format!("a story includes more than {INCLUDE_COUNT} files");
-            self.mistakes.push(Mistake::new(place, title).label("the limit is met here"));
-            return None;
+            return self.stop(place, format!("a story includes more than {INCLUDE_COUNT} files"));
         }
         self.included += 1;
         let loaded = self.load(&path, depth, Some(place))?;
         let mut steps = self.steps_of(loaded)?;
         stack.push(path);
         self.expand(&mut steps, depth, stack);
-        stack.pop();
-        Some(steps)
+        stack.pop().map(|path| (path, steps))
+    }
+
+    /// Tells of a limit, once, and includes nothing from then on.
+    fn stop<T>(&mut self, place: Place, title: String) -> Option<T> {
+        self.stopped = true;
+        self.mistakes.push(Mistake::new(place, title).label("the limit is met here"));
+        None
     }
 
     /// A file to include is a list of steps, or has one under `steps`.

@@ -38,13 +38,11 @@ pub struct Since(pub String);
 impl Value for Since {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         let verb = reader.scalar(node, "a verb of a step above")?;
-        if reader.told.contains(&verb) {
+        if reader.told.contains(verb) {
             return Some(Since(verb.to_owned()));
         }
         let title = format!("no step above is a `{}`", brief(verb));
-        let mut told = reader.told.clone();
-        told.sort_unstable();
-        told.dedup();
+        let told: Vec<&str> = reader.told.iter().copied().collect();
         let mistake = with_known(Mistake::new(node.place, title), verb, "verbs above", &told);
         reader.wrong(mistake);
         None
@@ -251,8 +249,7 @@ impl Claim {
 /// Whether the word under `key` is an event and not one of the registrar's lists.
 fn is_event(node: &Node, key: &str, reader: &Reader) -> bool {
     let Some(Node { content: Content::Scalar { text, .. }, .. }) = node.get(key) else { return false };
-    let known = reader.names.of(crate::yaml::Kind::Event);
-    known.is_some_and(|known| known.iter().any(|event| event == text))
+    reader.names.has(crate::yaml::Kind::Event, text)
 }
 
 /// `identity: x` and `registrar: x` are short for `happened: x`, told by that service.
@@ -283,7 +280,8 @@ impl Value for Expect {
     }
 
     fn shape(shapes: &mut Shapes) -> Json {
-        let within = Duration::shape(shapes);
+        let doc = "How long to wait for it; without it, it holds at once.";
+        let within = json!({ "description": doc, "allOf": [Duration::shape(shapes)] });
         Claim::shape(shapes, "within", within)
     }
 }
@@ -296,7 +294,8 @@ impl Value for Never {
     }
 
     fn shape(shapes: &mut Shapes) -> Json {
-        let since = Since::shape(shapes);
+        let doc = "A verb: from the last step above that has it. Without it, from here on.";
+        let since = json!({ "description": doc, "allOf": [Since::shape(shapes)] });
         Claim::shape(shapes, "since", since)
     }
 }

@@ -26,7 +26,7 @@ macro_rules! name {
 
         impl Value for $name {
             fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-                let name = reader.scalar(node, concat!("a name"))?;
+                let name = reader.scalar(node, "a name")?;
                 reader.check($kind, name, node.place)?;
                 Some($name(name.to_owned()))
             }
@@ -118,8 +118,7 @@ impl Party {
 
     /// Whom `name` names; `None` if nobody.
     pub(crate) fn find(name: &str, reader: &Reader) -> Option<Party> {
-        let knows = |kind| reader.names.of(kind).is_some_and(|known| known.iter().any(|known| known == name));
-        let kind = Party::KINDS.into_iter().find(|kind| knows(*kind))?;
+        let kind = Party::KINDS.into_iter().find(|kind| reader.names.has(*kind, name))?;
         let name = name.to_owned();
         Some(match kind {
             Kind::Phone => Party::Phone(PhoneName(name)),
@@ -141,6 +140,9 @@ impl Value for Party {
         let name = reader.scalar(node, "a name")?;
         if let Some(party) = Party::find(name, reader) {
             return Some(party);
+        }
+        if reader.is_full() {
+            return None;
         }
         let title = format!("nobody here is called `{}`", crate::yaml::reader::brief(name));
         let mistake = crate::mistakes::Mistake::new(node.place, title);

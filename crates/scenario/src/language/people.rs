@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::{PersonName, Text};
+use crate::mistakes::Mistake;
 use crate::schema::Shapes;
 use crate::yaml::record::record;
 use crate::yaml::{Node, Reader, Value};
@@ -29,6 +30,15 @@ record! {
         /// Other fields by name or label, with what is written into them.
         "fields" fields: BTreeMap<String, Text>,
     }
+    check check_submit
+}
+
+fn check_submit(submit: &Submit, node: &Node, reader: &mut Reader) -> Option<()> {
+    if submit.code.is_some() || !submit.fields.is_empty() {
+        return Some(());
+    }
+    reader.wrong(Mistake::new(node.place, "`submit` needs `code` or `fields`"));
+    None
 }
 
 record! {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{KeyName, PhoneName, Text};
+use crate::mistakes::Mistake;
 use crate::yaml::record::record;
+use crate::yaml::{Node, Reader};
 
 record! {
     /// A phone that something is done to, without further details.
@@ -42,7 +44,7 @@ record! {
         /// The phone.
         "phone" phone: PhoneName,
         /// The digits; in quotes if they begin with 0.
-        "digits" digits: Text,
+        "digits" digits: Text => check_digits,
     }
 }
 
@@ -52,6 +54,24 @@ record! {
         /// The phone.
         "phone" phone: PhoneName,
         /// Parameter names and their values.
-        "parameters" parameters: BTreeMap<String, Text>,
+        "parameters" parameters: BTreeMap<String, Text> => check_parameters,
     }
+}
+
+fn check_digits(digits: &Text, node: &Node, reader: &mut Reader) -> Option<()> {
+    let text = digits.to_string();
+    let plain = digits.names().next().is_none();
+    if plain && (text.is_empty() || text.len() > 32 || !text.bytes().all(|b| b.is_ascii_digit())) {
+        reader.wrong(Mistake::new(node.place, "a lock code is made of digits, 1 to 32 of them"));
+        return None;
+    }
+    Some(())
+}
+
+fn check_parameters(parameters: &BTreeMap<String, Text>, node: &Node, reader: &mut Reader) -> Option<()> {
+    if parameters.is_empty() {
+        reader.wrong(Mistake::new(node.place, "no parameter is named here"));
+        return None;
+    }
+    Some(())
 }

@@ -48,20 +48,17 @@ record! {
     /// Steps that are told several times over.
     "`repeat`" pub struct Repeat {
         /// How often: 1 to 10000.
-        "times" times: u32,
+        "times" times: u32 => check_times,
         /// What.
         "steps" steps: Steps,
     }
-    check check_repeat
 }
 
-fn check_repeat(repeat: &Repeat, node: &Node, reader: &mut Reader) -> Option<()> {
-    if (1..=MOST_TIMES).contains(&repeat.times) {
+fn check_times(times: &u32, node: &Node, reader: &mut Reader) -> Option<()> {
+    if (1..=MOST_TIMES).contains(times) {
         return Some(());
     }
-    let place = node.get("times").map_or(node.place, |times| times.place);
-    let title = format!("steps are repeated 1 to {MOST_TIMES} times");
-    reader.wrong(Mistake::new(place, title));
+    reader.wrong(Mistake::new(node.place, format!("steps are repeated 1 to {MOST_TIMES} times")));
     None
 }
 

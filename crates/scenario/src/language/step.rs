@@ -220,13 +220,16 @@ impl Value for Step {
         };
         let place = Place { start: entry.key_place.start, ..node.place };
         let Some(verb) = Verb::read(&entry.key, &entry.value, reader) else {
+            if reader.is_full() {
+                return None;
+            }
             let known: Vec<&str> = Verb::ALL.iter().map(|verb| verb.name).collect();
             let title = format!("`{}` is not a verb", brief(&entry.key));
             reader.wrong(with_known(Mistake::new(entry.key_place, title), &entry.key, "verbs", &known));
             return None;
         };
         if let Some(known) = Verb::ALL.iter().find(|verb| verb.name == entry.key) {
-            reader.told.push(known.name);
+            reader.told.insert(known.name);
         }
         Some(Step { verb: verb?, place })
     }

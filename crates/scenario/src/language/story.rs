@@ -6,18 +6,18 @@ use std::fmt;
 use serde_json::Value as Json;
 
 use super::include::{Files, resolve};
+use super::table::{MOST_FILLED, Row, row_name, rows};
 use super::text::fill_row;
-use super::{Steps, Vocabulary};
+use super::{Step, Steps, Verb, Vocabulary};
 use crate::lab_file::{self, Lab};
 use crate::mistakes::{Mistake, Mistakes, Place, Sources};
 use crate::schema::Shapes;
+use crate::yaml::reader::brief;
 use crate::yaml::record::record;
 use crate::yaml::{Content, Kind, Located, Names, Node, Reader, Value};
 
-/// Rows that a story's table may have.
-pub const MOST_CASES: usize = 200;
-/// Values that all rows of a table may make together, the story's steps counted for each.
-pub const MOST_VALUES: usize = 400_000;
+/// Steps that a story may tell, each counted as often as it is repeated.
+pub const MOST_STEPS: u64 = 1_000_000;
 
 /// Where files come from. `lab` reads them from disk, tests from memory.
 pub trait Library {
@@ -111,6 +111,11 @@ impl<T> Unread<T> {
     fn nothing() -> Unread<T> {
         Unread { node: None, read_as: std::marker::PhantomData }
     }
+
+    /// The tree, if the key is written.
+    pub(super) fn tree(&self) -> Option<&Node> {
+        self.node.as_ref()
+    }
 }
 
 impl<T: Value> Value for Unread<T> {
@@ -126,6 +131,13 @@ impl<T: Value> Value for Unread<T> {
 /// Parts of a lab that are laid over its file.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LabChanges(Option<Node>);
+
+impl LabChanges {
+    /// The tree that is laid over the lab's.
+    pub(super) fn tree(&self) -> Option<&Node> {
+        self.0.as_ref()
+    }
+}
 
 impl Value for LabChanges {
     fn read(node: &Node, _: &mut Reader) -> Option<Self> {
@@ -164,9 +176,10 @@ fn story(path: &str, reading: Reading<'_>, files: &mut Files<'_>) -> Option<Stor
         files.expand(steps, 1, &mut vec![path.to_owned()]);
     }
     let lab = lab_node(path, &file, reading, files)?;
-    let rows = rows(&file, files)?;
+    let rows = rows(&file, &lab, files)?;
+    let mut budget = MOST_FILLED;
     let cases: Vec<Option<Case>> =
-        rows.iter().map(|row| case(row.as_ref(), &file, &lab, reading, files)).collect();
+        rows.iter().map(|row| case(row.as_ref(), &file, &lab, reading, files, &mut budget)).collect();
     let cases = cases.into_iter().collect::<Option<Vec<Case>>>()?;
     let sources = Sources::default();
     Some(Story { name: file.name, file: path.to_owned(), about: file.about, cases, sources })
@@ -184,84 +197,78 @@ fn lab_node(path: &str, file: &StoryFile, reading: Reading<'_>, files: &mut File
     }
 }
 
-/// A row of the table: its values by column.
-type Row = BTreeMap<String, String>;
-
-/// The rows of the table; one without values if there is no table.
-fn rows(file: &StoryFile, files: &mut Files<'_>) -> Option<Vec<Option<Row>>> {
-    let Some(first) = file.cases.first() else { return Some(vec![None]) };
-    let steps = file.steps.node.as_ref();
-    let place = steps.map_or(Place::default(), |steps| steps.place);
-    if file.cases.len() > MOST_CASES {
-        let title = format!("a table has more than {MOST_CASES} rows");
-        files.mistakes.push(Mistake::new(place, title));
-        return None;
-    }
-    if steps.map_or(0, Node::count) * file.cases.len() > MOST_VALUES {
-        let title = format!("the table makes more than {MOST_VALUES} values of these steps");
-        files.mistakes.push(Mistake::new(place, title));
-        return None;
-    }
-    for row in &file.cases {
-        for (column, value) in first {
-            if !row.contains_key(column) {
-                let at = row.values().next().map_or(place, |value| value.place);
-                let mistake = Mistake::new(at, format!("this row has no `{column}`"));
-                files.mistakes.push(mistake.related(value.place, "the first row has it here"));
-            }
-        }
-        for (column, value) in row.iter().filter(|(column, _)| !first.contains_key(*column)) {
-            let mistake = Mistake::new(value.place, format!("only this row has a `{column}`"));
-            files.mistakes.push(mistake.help("every row has the same columns"));
-        }
-    }
-    let values = |row: &BTreeMap<String, Located<String>>| {
-        row.iter().map(|(column, value)| (column.clone(), value.value.clone())).collect()
-    };
-    Some(file.cases.iter().map(|row| Some(values(row))).collect())
-}
-
 fn case(
     row: Option<&Row>,
     file: &StoryFile,
     lab: &Node,
     reading: Reading<'_>,
     files: &mut Files<'_>,
+    budget: &mut usize,
 ) -> Option<Case> {
-    let filled = |node: &Node| {
+    let mut overflow = false;
+    let mut filled = |node: &Node| {
         let mut node = node.clone();
         if let Some(row) = row {
-            node.change_texts(&mut |text| fill_row(text, row));
+            node.change_texts(&mut |text| overflow |= fill_row(text, row, budget).is_none());
         }
         node
     };
     let mut lab = lab.clone();
-    if let LabChanges(Some(changes)) = &file.set {
+    if let Some(changes) = file.set.tree() {
         lab.overlay(&filled(changes));
+    }
+    let phones_node = file.phones.tree().map(&mut filled);
+    let steps_node = file.steps.tree().map(&mut filled)?;
+    if overflow {
+        let title = format!("the table makes more than {MOST_FILLED} bytes of text");
+        files.mistakes.push(Mistake::new(file.cases_place(), title));
+        return None;
     }
     let mut reader = Reader::default();
     reading.vocabulary.teach(&mut reader.names);
     let read_lab = lab_file::read(&lab, &mut reader);
-    lab_file::teach(&lab, &mut reader.names);
-    let phones = phones(file.phones.node.as_ref().map(&filled), &mut reader);
-    let steps = file.steps.node.as_ref().and_then(|steps| Steps::read(&filled(steps), &mut reader));
-    let named = row.map(|row| row_name(row));
-    if let Some(steps) = &steps
-        && steps.is_empty()
-    {
-        let place = file.steps.node.as_ref().map_or(Place::default(), |steps| steps.place);
-        reader.wrong(Mistake::new(place, "a story needs at least one step"));
+    let phones = phones(phones_node, &mut reader);
+    let steps = Steps::read(&steps_node, &mut reader);
+    if let Some(steps) = &steps {
+        check_length(steps, steps_node.place, &mut reader);
+    }
+    let name = row.map(row_name);
+    if let Some(name) = &name {
+        let of_row =
+            |mistake: &Mistake| mistake.place.is_some_and(|place| files.sources.piece(place).contains("{{"));
+        let help = format!("in the case `{}`", brief(name));
+        reader
+            .mistakes
+            .iter_mut()
+            .filter(|mistake| of_row(mistake))
+            .for_each(|mistake| mistake.help.push(help.clone()));
     }
     files.mistakes.append(&mut reader.mistakes);
-    Some(Case { name: named, lab: read_lab?, phones: phones?, steps: steps? })
+    Some(Case { name, lab: read_lab?, phones: phones?, steps: steps? })
 }
 
-/// What a row is called: its `case` column, or all of its values.
-fn row_name(row: &Row) -> String {
-    match row.get("case") {
-        Some(name) => name.clone(),
-        None => row.values().cloned().collect::<Vec<_>>().join(", "),
+/// A story tells something, and comes to an end.
+fn check_length(steps: &Steps, place: Place, reader: &mut Reader) {
+    if steps.is_empty() {
+        reader.wrong(Mistake::new(place, "a story needs at least one step"));
     }
+    if told(steps) > MOST_STEPS {
+        let title = format!("with its repetitions the story tells more than {MOST_STEPS} steps");
+        reader.wrong(Mistake::new(place, title));
+    }
+}
+
+/// How many steps these are when they are told.
+fn told(steps: &Steps) -> u64 {
+    let of = |step: &Step| match &step.verb {
+        Verb::Repeat(repeat) => told(&repeat.steps).saturating_mul(repeat.times.into()),
+        Verb::Include(include) => told(&include.steps),
+        Verb::Parallel(parallel) => {
+            parallel.0.iter().fold(0, |sum: u64, branch| sum.saturating_add(told(&branch.0)))
+        }
+        _ => 0,
+    };
+    steps.iter().fold(0, |sum: u64, step| sum.saturating_add(1).saturating_add(of(step)))
 }
 
 /// Reads the story's phones; from here on no other phone is known.

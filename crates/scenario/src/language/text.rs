@@ -92,8 +92,11 @@ impl Value for Text {
 }
 
 fn check_captured(name: &str, place: Place, reader: &mut Reader) -> Option<()> {
-    if reader.captured.iter().any(|known| known == name) {
+    if reader.captured.contains(name) {
         return Some(());
+    }
+    if reader.is_full() {
+        return None;
     }
     let title = format!("`{{{{{}}}}}` is used before anything is captured as it", brief(name));
     let known: Vec<&str> = reader.captured.iter().map(String::as_str).collect();
@@ -104,17 +107,29 @@ fn check_captured(name: &str, place: Place, reader: &mut Reader) -> Option<()> {
 }
 
 /// Puts the values of a table's row into a text; names that are no column stay for captures.
-pub(crate) fn fill_row(text: &mut String, row: &BTreeMap<String, String>) {
+///
+/// `budget` is how many bytes of text may still be made this way; `None` if they did not suffice.
+pub(crate) fn fill_row(text: &mut String, row: &BTreeMap<String, String>, budget: &mut usize) -> Option<()> {
     if !text.contains("{{") {
-        return;
+        return Some(());
     }
-    let Ok(parts) = Text::split(text) else { return };
-    *text = (parts.0.into_iter())
-        .map(|part| match part {
-            Part::Plain(text) => text,
-            Part::Captured(name) => row.get(&name).cloned().unwrap_or_else(|| format!("{{{{{name}}}}}")),
-        })
-        .collect();
+    let Ok(Text(parts)) = Text::split(text) else { return Some(()) };
+    let mut filled = String::new();
+    for part in parts {
+        match part {
+            Part::Plain(text) => filled.push_str(&text),
+            Part::Captured(name) => match row.get(&name) {
+                Some(value) => filled.push_str(value),
+                None => filled.push_str(&format!("{{{{{name}}}}}")),
+            },
+        }
+        if filled.len() > *budget {
+            return None;
+        }
+    }
+    *budget -= filled.len();
+    *text = filled;
+    Some(())
 }
 
 #[cfg(test)]

@@ -48,16 +48,38 @@ impl Excerpt {
         let position = sources.position(place);
         let line = sources.line(place.file, position.line);
         let from = position.column - 1;
-        let marked = sources.text(place.file).get(place.start as usize..place.end as usize).unwrap_or("");
+        let marked = sources.piece(place);
         let length = marked.lines().next().map_or(0, |first| first.chars().count());
         // A place that goes on over several lines is marked to the end of its first.
         let skipped = if from + length.min(40) < WIDEST_LINE { 0 } else { from.saturating_sub(40) };
-        let shown: Vec<char> = line.chars().skip(skipped).take(WIDEST_LINE).map(shown).collect();
+        let hidden = hidden(line);
+        let dotted = |(index, c): (usize, char)| if hidden.contains(&index) { '•' } else { shown(c) };
+        let shown: Vec<char> = line.chars().enumerate().skip(skipped).take(WIDEST_LINE).map(dotted).collect();
         let bytes = |upto: usize| shown.iter().take(upto).map(|c| c.len_utf8()).sum::<usize>();
         let start = bytes(from - skipped);
         let end = bytes(from - skipped + length).max(start);
         Excerpt { text: shown.iter().collect(), line: position.line, marked: start..end }
     }
+}
+
+/// Which characters of a line are a password: what follows the key, up to the next.
+///
+/// It goes by the look of the line, so that a line is also safe to show when the file could not be read.
+fn hidden(line: &str) -> std::ops::Range<usize> {
+    const KEY: &str = "password:";
+    let Some(at) = line.find(KEY) else { return 0..0 };
+    let after = &line[at + KEY.len()..];
+    let value = after.trim_start();
+    let end = match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => value[1..].find(quote).map_or(value.len(), |end| end + 2),
+        _ => value.find([',', '}', '#']).unwrap_or(value.len()),
+    };
+    let word = value[..end].trim_end();
+    if matches!(word, "" | "right" | "wrong") {
+        return 0..0;
+    }
+    let start = line.chars().count() - value.chars().count();
+    start..start + word.chars().count()
 }
 
 /// A character as it may go to a terminal: controls and text-direction marks show as `�`.

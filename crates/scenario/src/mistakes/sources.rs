@@ -58,6 +58,11 @@ impl Sources {
         self.0.get(file.0 as usize).map_or("", |source| &source.text)
     }
 
+    /// The text at `place`.
+    pub fn piece(&self, place: Place) -> &str {
+        self.text(place.file).get(place.start as usize..place.end as usize).unwrap_or("")
+    }
+
     /// Line and column of where `place` starts.
     pub fn position(&self, place: Place) -> Position {
         let Some(source) = self.0.get(place.file.0 as usize) else { return Position { line: 1, column: 1 } };

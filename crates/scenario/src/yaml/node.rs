@@ -1,5 +1,7 @@
 //! The tree: what is written, and where.
 
+use std::collections::BTreeMap;
+
 use crate::mistakes::Place;
 
 /// A value as written.
@@ -74,15 +76,6 @@ impl Node {
         }
     }
 
-    /// How many values the tree holds, itself included.
-    pub fn count(&self) -> usize {
-        1 + match &self.content {
-            Content::Nothing | Content::Scalar { .. } => 0,
-            Content::List(items) => items.iter().map(Node::count).sum(),
-            Content::Map(entries) => entries.iter().map(|entry| entry.value.count()).sum(),
-        }
-    }
-
     /// Lays `over` over this tree: maps are joined key by key, anything else is replaced.
     ///
     /// `over` keeps its places, so a mistake in what was laid over points to where it was written.
@@ -91,11 +84,13 @@ impl Node {
             *self = over.clone();
             return;
         };
+        let places: BTreeMap<String, usize> =
+            below.iter().enumerate().map(|(index, known)| (known.key.clone(), index)).collect();
         for entry in above {
-            match below.iter_mut().find(|known| known.key == entry.key) {
-                Some(known) => {
-                    known.value.overlay(&entry.value);
-                    known.key_place = entry.key_place;
+            match places.get(&entry.key) {
+                Some(index) => {
+                    below[*index].value.overlay(&entry.value);
+                    below[*index].key_place = entry.key_place;
                 }
                 None => below.push(entry.clone()),
             }
@@ -110,5 +105,37 @@ impl Node {
             Content::List(items) => items.iter_mut().for_each(|item| item.change_texts(change)),
             Content::Map(entries) => entries.iter_mut().for_each(|entry| entry.value.change_texts(change)),
         }
+    }
+}
+
+/// How much a tree holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Values, the whole itself included.
+    pub nodes: usize,
+    /// Lists and maps inside one another.
+    pub depth: usize,
+    /// Bytes of texts and keys.
+    pub bytes: usize,
+}
+
+impl Size {
+    pub(crate) fn of(node: &Node) -> Size {
+        let mut size = Size { nodes: 1, depth: 0, bytes: 0 };
+        let mut add = |inner: Size| {
+            size.nodes += inner.nodes;
+            size.depth = size.depth.max(inner.depth + 1);
+            size.bytes += inner.bytes;
+        };
+        match &node.content {
+            Content::Nothing => {}
+            Content::Scalar { text, .. } => size.bytes = text.len(),
+            Content::List(items) => items.iter().for_each(|item| add(Size::of(item))),
+            Content::Map(entries) => entries.iter().for_each(|entry| {
+                add(Size::of(&entry.value));
+                add(Size { nodes: 0, depth: 0, bytes: entry.key.len() });
+            }),
+        }
+        size
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_yaml::granit_parser::{self, Event, Parser, ScalarStyle, ScanError, Span};
 
-use super::node::{Content, Entry, Node};
+use super::node::{Content, Entry, Node, Size};
 use crate::mistakes::{FileId, Mistake, Place, Sources};
 
 /// How much of a file is read at most. What goes beyond is a mistake that names the limit.
@@ -131,23 +131,23 @@ impl Builder {
                     return Err(Box::new(mistake.help("one file is one document: take the `---` out")));
                 }
                 Event::DocumentStart(..) => documents += 1,
-                Event::Scalar(text, style, anchor, tag) => {
-                    self.refuse_tag(tag.is_some(), place)?;
+                Event::Scalar(value, style, anchor, tag) => {
+                    self.refuse_tag(tag.is_some(), span, text);
                     let quoted = !matches!(style, ScalarStyle::Plain);
-                    let nothing = !quoted && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                    let nothing = !quoted && matches!(&*value, "" | "~" | "null" | "Null" | "NULL");
                     let content = match nothing {
                         true => Content::Nothing,
-                        false => Content::Scalar { text: text.into_owned(), quoted },
+                        false => Content::Scalar { text: value.into_owned(), quoted },
                     };
                     self.count(1, place)?;
                     self.finish(Node { place, content }, anchor)?;
                 }
                 Event::SequenceStart(_, anchor, tag) => {
-                    self.refuse_tag(tag.is_some(), place)?;
+                    self.refuse_tag(tag.is_some(), span, text);
                     self.enter(Open::List { place, anchor, items: Vec::new() }, place)?;
                 }
                 Event::MappingStart(_, anchor, tag) => {
-                    self.refuse_tag(tag.is_some(), place)?;
+                    self.refuse_tag(tag.is_some(), span, text);
                     let (entries, keys) = (Vec::new(), BTreeSet::new());
                     self.enter(Open::Map { place, anchor, entries, keys, key: None }, place)?;
                 }
@@ -178,7 +178,8 @@ impl Builder {
         if matches!(error.kind(), granit_parser::ErrorKind::RecursionLimitExceeded) {
             return self.too_deep(place);
         }
-        Box::new(Mistake::new(place, "this is not YAML").label(error.info()))
+        let mistake = Mistake::new(place, "this is not YAML").label(error.info());
+        Box::new(mistake.help(advice(error.kind())))
     }
 
     fn too_deep(&self, place: Place) -> Stopped {
@@ -186,12 +187,12 @@ impl Builder {
         Box::new(Mistake::new(place, title).label("the limit is met here"))
     }
 
-    fn refuse_tag(&mut self, tagged: bool, place: Place) -> Result<(), Stopped> {
+    fn refuse_tag(&mut self, tagged: bool, span: Span, text: &str) {
         if tagged && self.mistakes.len() < crate::mistakes::MOST_MISTAKES {
+            let place = self.place(span.tag_span().unwrap_or(span), text);
             self.mistakes
                 .push(Mistake::new(place, "tags (`!name`) mean nothing here").help("take the tag out"));
         }
-        Ok(())
     }
 
     fn count(&mut self, nodes: usize, place: Place) -> Result<(), Stopped> {
@@ -284,6 +285,26 @@ impl Builder {
     }
 }
 
+/// What usually mends it; empty if nothing usual does.
+fn advice(kind: &granit_parser::ErrorKind) -> &'static str {
+    use granit_parser::ErrorKind::*;
+    match kind {
+        ExpectedBlockMappingKey | ExpectedBlockSequenceEntry | InvalidIndentation | SimpleKeyExpected => {
+            "the lines of one list or map begin in the same column"
+        }
+        TabInBlockIndentation | TabInIndentation | TabNotAllowed | TabInPlainScalar => {
+            "indent with spaces, not with tabs"
+        }
+        UnknownAnchor => "no `&` of this name stands above; a text that begins with `*` goes into quotes",
+        UnclosedQuotedScalar => "the quotes are not closed",
+        UnclosedFlowCollection { .. } | UnexpectedEofFlowMapping | UnexpectedEofFlowSequence => {
+            "a `[` or `{` is not closed"
+        }
+        UnexpectedCharacter { .. } => "a text with such characters goes into quotes",
+        _ => "",
+    }
+}
+
 fn as_key(node: Node) -> Result<(String, Place), Stopped> {
     match node.content {
         Content::Scalar { text, .. } => Ok((text, node.place)),
@@ -291,34 +312,5 @@ fn as_key(node: Node) -> Result<(String, Place), Stopped> {
         Content::List(_) | Content::Map(_) => {
             Err(Box::new(Mistake::new(node.place, "a key is one word, not a list or a map")))
         }
-    }
-}
-
-/// How much an alias repeats.
-#[derive(Clone, Copy, Default)]
-struct Size {
-    nodes: usize,
-    depth: usize,
-    bytes: usize,
-}
-
-impl Size {
-    fn of(node: &Node) -> Size {
-        let mut size = Size { nodes: 1, depth: 0, bytes: 0 };
-        let mut add = |inner: Size| {
-            size.nodes += inner.nodes;
-            size.depth = size.depth.max(inner.depth + 1);
-            size.bytes += inner.bytes;
-        };
-        match &node.content {
-            Content::Nothing => {}
-            Content::Scalar { text, .. } => size.bytes = text.len(),
-            Content::List(items) => items.iter().for_each(|item| add(Size::of(item))),
-            Content::Map(entries) => entries.iter().for_each(|entry| {
-                add(Size::of(&entry.value));
-                add(Size { nodes: 0, depth: 0, bytes: entry.key.len() });
-            }),
-        }
-        size
     }
 }

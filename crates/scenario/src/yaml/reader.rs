@@ -1,6 +1,6 @@
 //! Reading typed values from the tree, collecting mistakes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use serde_json::Value as Json;
@@ -11,6 +11,10 @@ use crate::schema::Shapes;
 
 /// Known names that a message lists at most; more are counted.
 const NAMES_LISTED: usize = 40;
+/// Known names that a wrong one is compared with at most.
+const NAMES_COMPARED: usize = 500;
+/// Mistakes that a reader keeps: more than are shown, so that the first ones of the file are among them.
+const MISTAKES_KEPT: usize = 5 * crate::mistakes::MOST_MISTAKES;
 
 /// Something that can be read from a place in a file.
 pub trait Value: Sized {
@@ -86,36 +90,53 @@ impl Kind {
     }
 }
 
+/// Names in the order they were made known, and again for finding them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Known {
+    listed: Vec<String>,
+    found: BTreeSet<String>,
+}
+
 /// The names that may be used, by what they name. A kind without a list is not checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    known: BTreeMap<Kind, Vec<String>>,
+    known: BTreeMap<Kind, Known>,
     /// Names that exist but may not be used, with why.
-    barred: BTreeMap<Kind, (Vec<String>, &'static str)>,
+    barred: BTreeMap<Kind, (BTreeSet<String>, &'static str)>,
 }
 
 impl Names {
     /// Makes `names` the known ones of `kind`.
     pub fn know<'a>(&mut self, kind: Kind, names: impl IntoIterator<Item = &'a str>) {
-        self.known.insert(kind, names.into_iter().map(str::to_owned).collect());
+        let listed: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        let found = listed.iter().cloned().collect();
+        self.known.insert(kind, Known { listed, found });
     }
 
     /// The known names of `kind`; `None` if any will do.
     pub fn of(&self, kind: Kind) -> Option<&[String]> {
-        self.known.get(&kind).map(Vec::as_slice)
+        self.known.get(&kind).map(|known| known.listed.as_slice())
+    }
+
+    /// Whether `name` is a known one of `kind`.
+    pub fn has(&self, kind: Kind, name: &str) -> bool {
+        self.known.get(&kind).is_some_and(|known| known.found.contains(name))
     }
 
     /// Bars every known name of `kind` that is not among `names`; `why` is said to whoever uses one.
     pub(crate) fn narrow(&mut self, kind: Kind, names: Vec<String>, why: &'static str) {
-        let all = self.known.insert(kind, names.clone()).unwrap_or_default();
-        let barred = all.into_iter().filter(|name| !names.contains(name)).collect();
+        let mut barred = self.known.remove(&kind).unwrap_or_default().found;
+        for name in &names {
+            barred.remove(name);
+        }
         self.barred.insert(kind, (barred, why));
+        self.know(kind, names.iter().map(String::as_str));
     }
 
     /// Why `name` may not be used although it exists.
     pub(crate) fn barred(&self, kind: Kind, name: &str) -> Option<&'static str> {
         let (names, why) = self.barred.get(&kind)?;
-        names.iter().any(|barred| barred == name).then_some(*why)
+        names.contains(name).then_some(*why)
     }
 }
 
@@ -127,11 +148,11 @@ pub struct Reader {
     /// The names that may be used.
     pub names: Names,
     /// Captures that the steps read so far have made; `{{name}}` may use them.
-    pub captured: Vec<String>,
+    pub captured: BTreeSet<String>,
     /// Keys that the next map may have beside its own: they were taken by whoever read it before.
     pub(crate) taken: Vec<&'static str>,
     /// The verbs told so far, for `since`.
-    pub(crate) told: Vec<&'static str>,
+    pub(crate) told: BTreeSet<&'static str>,
 }
 
 impl Reader {
@@ -140,11 +161,16 @@ impl Reader {
         Reader { names, ..Reader::default() }
     }
 
-    /// Keeps a mistake. Past the limit they are counted by nobody: the file has enough of them.
+    /// Keeps a mistake, unless there are enough of them.
     pub fn wrong(&mut self, mistake: Mistake) {
-        if self.mistakes.len() < 10 * crate::mistakes::MOST_MISTAKES {
+        if !self.is_full() {
             self.mistakes.push(mistake);
         }
+    }
+
+    /// Whether there are so many mistakes that no more are kept. Looking for near names stops then, too.
+    pub(crate) fn is_full(&self) -> bool {
+        self.mistakes.len() >= MISTAKES_KEPT
     }
 
     /// The text at `node`; a mistake if there is none.
@@ -183,6 +209,9 @@ impl Reader {
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
             return Some(*value);
         }
+        if self.is_full() {
+            return None;
+        }
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let mistake = Mistake::new(node.place, format!("`{}` is not {wanted}", brief(text)));
         self.wrong(with_known(mistake, text, "possible here", &known));
@@ -192,8 +221,11 @@ impl Reader {
     /// Checks that `name` is a known one of `kind`.
     pub fn check(&mut self, kind: Kind, name: &str, place: Place) -> Option<()> {
         let Some(known) = self.names.of(kind) else { return Some(()) };
-        if known.iter().any(|known| known == name) {
+        if self.names.has(kind, name) {
             return Some(());
+        }
+        if self.is_full() {
+            return None;
         }
         if let Some(why) = self.names.barred(kind, name) {
             let title = format!("this story has no {} called `{name}`", kind.noun());
@@ -223,6 +255,9 @@ impl Reader {
             Content::Map(entries) => {
                 let known: Vec<&str> = keys.iter().chain(&taken).copied().collect();
                 for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+                    if self.is_full() {
+                        break;
+                    }
                     let title = format!("{what} has no `{}`", brief(&entry.key));
                     let mistake = Mistake::new(entry.key_place, title);
                     self.wrong(with_known(mistake, &entry.key, "keys here", &known));
@@ -287,7 +322,7 @@ impl<'n> Fields<'n> {
 
 /// Adds what is known and the nearest name.
 pub(crate) fn with_known(mistake: Mistake, name: &str, heading: &str, known: &[&str]) -> Mistake {
-    let mistake = match nearest(name, known.iter().copied()) {
+    let mistake = match nearest(name, known.iter().copied().take(NAMES_COMPARED)) {
         Some(near) => mistake.label(format!("did you mean `{near}`?")),
         None => mistake,
     };

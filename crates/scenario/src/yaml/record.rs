@@ -29,14 +29,15 @@ pub(crate) fn doc_text(lines: &[&str]) -> String {
 
 /// Defines a record with public fields.
 ///
-/// `short key` after the doc comment lets a value alone stand for that key. A field's key is its name in
-/// kebab case, or the word in brackets behind it; `= value` is what it is when the key is not written.
+/// `short "key"` after the doc comment lets a value alone stand for that key. Of each field: the key, the name,
+/// the type; `= value` is what it is when the key is not written, `=> check` looks at what is written.
+/// `check path` at the end looks at the whole when every field is right.
 macro_rules! record {
     (
         $(#[doc = $doc:literal])*
         $(short $short:literal)?
         $what:literal $vis:vis struct $name:ident {
-            $( $(#[doc = $fdoc:literal])* $key:literal $field:ident : $ty:ty $(= $default:expr)? , )*
+            $( $(#[doc = $fdoc:literal])* $key:literal $field:ident : $ty:ty $(= $default:expr)? $(=> $right:expr)? , )*
         }
         $(check $check:path)?
     ) => {
@@ -54,6 +55,12 @@ macro_rules! record {
                 $(
                     let default = <[fn() -> $ty]>::first(&[$(|| $default)?]).copied();
                     let $field = fields.take::<$ty>($key, reader, default);
+                    $(
+                        let $field = match (fields.node($key), $field) {
+                            (Some(node), Some(value)) => ($right)(&value, node, reader).map(|()| value),
+                            (_, value) => value,
+                        };
+                    )?
                 )*
                 let record = $name { $( $field: $field?, )* };
                 $( $check(&record, node, reader)?; )?

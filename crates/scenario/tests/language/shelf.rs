@@ -61,10 +61,18 @@ impl Shelf {
         self
     }
 
-    /// The paths of all stories.
+    /// The paths of all stories; what they include stands in folders called `parts`.
     pub fn stories(&self) -> Vec<String> {
-        let stories = self.0.keys().filter(|path| path.starts_with("scenarios/") && path.ends_with(".yaml"));
-        stories.cloned().collect()
+        self.scenario_files().filter(|path| !path.contains("/parts/")).cloned().collect()
+    }
+
+    /// The paths of all files that stories include.
+    pub fn parts(&self) -> Vec<String> {
+        self.scenario_files().filter(|path| path.contains("/parts/")).cloned().collect()
+    }
+
+    fn scenario_files(&self) -> impl Iterator<Item = &String> {
+        self.0.keys().filter(|path| path.starts_with("scenarios/") && path.ends_with(".yaml"))
     }
 
     /// The text of a file.
@@ -107,4 +115,18 @@ pub fn refusal_of(shelf: Shelf) -> String {
         Ok(_) => "taken".to_owned(),
         Err(mistakes) => mistakes.to_string(),
     }
+}
+
+/// What a person is told about a story of these steps in the house's lab, all of it.
+pub fn steps_refusal(steps: &str) -> String {
+    let steps: String = steps.lines().map(|line| format!("  {line}\n")).collect();
+    story_refusal(format!("name: a story\nphones: [desk]\nsteps:\n{steps}"))
+}
+
+/// What a person is told about a lab with two sites, a person, and this.
+pub fn lab_with(more: &str) -> String {
+    lab_refusal(format!(
+        "people: {{ alice: {{ upn: alice@contoso.example, password: a }} }}\n\
+         sites: {{ hq: {{ subnet: 10.20.0.0/16 }}, branch: {{ subnet: 10.30.0.0/16 }} }}{more}"
+    ))
 }

@@ -215,9 +215,13 @@ mod tests {
     #[test]
     fn both_ends_of_the_length_are_good_and_nothing_beyond() {
         let policy = Policy { least_digits: 6, ..Policy::default() };
-        for (digits, is_good) in
-            [("12345", false), ("123456", true), ("123456789012345", true), ("1234567890123456", false), ("12345a", false)]
-        {
+        for (digits, is_good) in [
+            ("12345", false),
+            ("123456", true),
+            ("123456789012345", true),
+            ("1234567890123456", false),
+            ("12345a", false),
+        ] {
             assert_eq!(check_new(digits, &policy).is_ok(), is_good, "{digits}");
         }
     }

@@ -344,6 +344,11 @@ impl Registration {
         self.timers = Timers::default();
     }
 
+    /// Closes the stream without a word.
+    pub fn hang_up(&mut self, out: &mut Outbox) {
+        self.stop(out);
+    }
+
     /// Something happened on its stream.
     pub fn stream(
         &mut self,

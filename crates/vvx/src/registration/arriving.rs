@@ -8,8 +8,8 @@ use sip::tls_dsk::{self, Initiator, Reply};
 use sip::{Frame, Message, Scheme, SecurityAssociation};
 
 use super::{
-    AHEAD, ASSOCIATION_LIFE, Link, MOVES_MAX, Patience, Pending, REFUSALS_MAX, Registration, Said, Step, Tools,
-    messages,
+    AHEAD, ASSOCIATION_LIFE, Link, MOVES_MAX, Patience, Pending, REFUSALS_MAX, Registration, Said, Step,
+    Tools, messages,
 };
 use crate::registration::policy;
 use crate::sign_in::discover::Server;
@@ -124,7 +124,9 @@ impl Registration {
     ) -> Vec<Said> {
         let Some(auth) = messages::challenge(message) else {
             self.stop(out);
-            return vec![Said::Refused("the pool wants a kind of proof that this phone does not have".to_owned())];
+            return vec![Said::Refused(
+                "the pool wants a kind of proof that this phone does not have".to_owned(),
+            )];
         };
         let value = |name: &str| auth.get(name).map(|value| value.into_owned());
         match std::mem::replace(&mut self.step, Step::Idle) {
@@ -246,20 +248,16 @@ impl Registration {
         Vec::new()
     }
 
-    fn moved(
-        &mut self,
-        message: &Message,
-        now: Time,
-        tools: &mut Tools<'_>,
-        out: &mut Outbox,
-    ) -> Vec<Said> {
+    fn moved(&mut self, message: &Message, now: Time, tools: &mut Tools<'_>, out: &mut Outbox) -> Vec<Said> {
         self.moves += 1;
-        let to = message.header("Contact").and_then(|value| sip::NameAddr::parse(value).ok().and_then(|contact| {
-            let uri = contact.uri;
-            let is_sip = matches!(uri.scheme, Scheme::Sip | Scheme::Sips);
-            let host = uri.host.to_ascii_lowercase();
-            (is_sip && !host.is_empty()).then(|| Server { host, port: uri.port.unwrap_or(5061) })
-        }));
+        let to = message.header("Contact").and_then(|value| {
+            sip::NameAddr::parse(value).ok().and_then(|contact| {
+                let uri = contact.uri;
+                let is_sip = matches!(uri.scheme, Scheme::Sip | Scheme::Sips);
+                let host = uri.host.to_ascii_lowercase();
+                (is_sip && !host.is_empty()).then(|| Server { host, port: uri.port.unwrap_or(5061) })
+            })
+        });
         match to {
             Some(server) if self.moves <= MOVES_MAX => {
                 let moves = self.moves;
@@ -397,4 +395,3 @@ fn deregistered(message: &Message, body: &str) -> String {
         None => meaning.to_owned(),
     }
 }
-

@@ -135,7 +135,8 @@ pub fn gruu(message: &Message, instance: &Instance) -> Option<String> {
     message.headers("Contact").find(|value| value.to_ascii_lowercase().contains(&id)).and_then(|value| {
         let (_, rest) = value.split_once("gruu=\"")?;
         let gruu = rest.split('"').next()?;
-        (gruu.starts_with("sip:") && gruu.len() <= 256 && !gruu.contains(['<', '>', ' '])).then(|| gruu.to_owned())
+        (gruu.starts_with("sip:") && gruu.len() <= 256 && !gruu.contains(['<', '>', ' ']))
+            .then(|| gruu.to_owned())
     })
 }
 
@@ -143,7 +144,12 @@ pub fn gruu(message: &Message, instance: &Instance) -> Option<String> {
 pub fn line(message: &Message) -> String {
     let cseq = message.cseq();
     let line = match message.status() {
-        Some(status) => format!("{status} {} ({} cseq {})", message.reason().unwrap_or_default(), cseq.method, cseq.number),
+        Some(status) => format!(
+            "{status} {} ({} cseq {})",
+            message.reason().unwrap_or_default(),
+            cseq.method,
+            cseq.number
+        ),
         None => {
             let event = message.header("Event").map(|event| format!(" ({event})")).unwrap_or_default();
             let uri = message.uri().map(|uri| uri.to_string()).unwrap_or_default();

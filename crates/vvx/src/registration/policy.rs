@@ -12,8 +12,7 @@ pub const MEDIA_TYPE: &str = "application/vnd-microsoft-roaming-provisioning-v2+
 /// The event package.
 pub const EVENT: &str = "vnd-microsoft-provisioning-v2";
 /// The question.
-pub const QUESTION: &str =
-    "<provisioningGroupList xmlns=\"http://schemas.microsoft.com/2006/09/sip/provisioninggrouplist\">\
+pub const QUESTION: &str = "<provisioningGroupList xmlns=\"http://schemas.microsoft.com/2006/09/sip/provisioninggrouplist\">\
      <provisioningGroup name=\"ServerConfiguration\"/><provisioningGroup name=\"ucPolicy\"/>\
      <provisioningGroup name=\"endpointConfiguration\"/></provisioningGroupList>";
 
@@ -43,7 +42,8 @@ impl Policy {
             Ok(other) => return vec![format!("a document of `{}`", other.name)],
             Err(why) => return vec![why.to_string()],
         };
-        let group = list.all("provisionGroup").find(|group| group.attribute("name") == Some("ServerConfiguration"));
+        let group =
+            list.all("provisionGroup").find(|group| group.attribute("name") == Some("ServerConfiguration"));
         let Some(group) = group else {
             return Vec::new();
         };

@@ -346,11 +346,16 @@ mod tests {
 
     fn told(body: &str) -> Answer {
         let kind = "application/vnd.microsoft.rtc.autodiscover+xml; v=1";
-        Ok(Response::builder().header("content-type", kind).body(Bytes::from(body.to_owned())).expect("a response"))
+        Ok(Response::builder()
+            .header("content-type", kind)
+            .body(Bytes::from(body.to_owned()))
+            .expect("a response"))
     }
 
     fn root(token: &str, href: &str) -> Answer {
-        told(&format!("<AutodiscoverResponse><Root><Link token='{token}' href='{href}'/></Root></AutodiscoverResponse>"))
+        told(&format!(
+            "<AutodiscoverResponse><Root><Link token='{token}' href='{href}'/></Root></AutodiscoverResponse>"
+        ))
     }
 
     fn nobody() -> Answer {
@@ -378,7 +383,10 @@ mod tests {
     #[test]
     fn the_way_leads_over_a_redirect_and_a_ticket_to_the_registrar() {
         let (mut discover, outcome) = start(Hints::default());
-        assert_eq!(url(&outcome), "http://lyncdiscoverinternal.contoso.example/?sipuri=alice@contoso.example");
+        assert_eq!(
+            url(&outcome),
+            "http://lyncdiscoverinternal.contoso.example/?sipuri=alice@contoso.example"
+        );
         let outcome = discover.answered(root("Redirect", "https://fe.contoso.example/root"));
         assert_eq!(url(&outcome), "https://fe.contoso.example/root");
         let outcome = discover.answered(root("User", USER));
@@ -394,7 +402,9 @@ mod tests {
         let authority = challenge.tokens.flatten().expect("modern authentication");
         assert_eq!(authority.as_str(), "https://login.contoso.example/common/oauth2/authorize");
         let Outcome::Ask(ask) = discover.ticketed(&ticket()) else { panic!("asks again") };
-        assert!(ask.headers.iter().any(|(name, value)| *name == "x-ms-webticket" && value.starts_with("opaque=")));
+        assert!(
+            ask.headers.iter().any(|(name, value)| *name == "x-ms-webticket" && value.starts_with("opaque="))
+        );
         let outcome = discover.answered(told(
             "<AutodiscoverResponse AccessLocation='Internal'><User>\
              <SipClientInternalAccess fqdn='fe.contoso.example' port='5061'/>\
@@ -421,9 +431,13 @@ mod tests {
 
         let (mut discover, _) = start(Hints::default());
         (0..3).for_each(|_| drop(discover.answered(nobody())));
-        assert!(matches!(discover.answered(nobody()), Outcome::LookUp(name) if name == "_sipinternaltls._tcp.contoso.example"));
+        assert!(
+            matches!(discover.answered(nobody()), Outcome::LookUp(name) if name == "_sipinternaltls._tcp.contoso.example")
+        );
         let stranger = [("sip.evil.example".to_owned(), 5061)];
-        assert!(matches!(discover.looked_up(&stranger), Outcome::LookUp(name) if name == "_sip._tls.contoso.example"));
+        assert!(
+            matches!(discover.looked_up(&stranger), Outcome::LookUp(name) if name == "_sip._tls.contoso.example")
+        );
         let Outcome::Found(found) = discover.looked_up(&[]) else { panic!("known names") };
         assert_eq!(found[0].host, "sipinternal.contoso.example");
     }

@@ -41,10 +41,7 @@ impl SignIn {
         };
         self.certificates = Some(service.clone());
         if self.proof.is_none() {
-            self.proof = self
-                .typed
-                .clone()
-                .map(|(user, password)| Proof::Password { user, password });
+            self.proof = self.typed.clone().map(|(user, password)| Proof::Password { user, password });
         }
         self.ticket_for_certificates(service)
     }
@@ -166,12 +163,7 @@ impl SignIn {
         }
     }
 
-    fn ticket_for_discovery(
-        &mut self,
-        discover: Discover,
-        challenge: &Challenge,
-        proof: Proof,
-    ) -> Vec<Want> {
+    fn ticket_for_discovery(&mut self, discover: Discover, challenge: &Challenge, proof: Proof) -> Vec<Want> {
         let entropy = self.random.bytes();
         let (ticket, ask) = Ticket::for_resource(
             &challenge.issuer,

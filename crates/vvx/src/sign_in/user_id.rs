@@ -136,7 +136,10 @@ mod tests {
     fn a_second_factor_is_named_as_the_reason_and_the_way_out_too() {
         let refusal = answer(400, r#"{"error":"invalid_grant","error_codes":[50076]}"#);
         let why = read(refusal).expect_err("no token");
-        assert_eq!(why, NoToken::Refused("This account needs a second factor (50076). Use Web Sign-in.".to_owned()));
+        assert_eq!(
+            why,
+            NoToken::Refused("This account needs a second factor (50076). Use Web Sign-in.".to_owned())
+        );
     }
 
     #[test]

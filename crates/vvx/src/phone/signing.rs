@@ -1,0 +1,587 @@
+//! Signing in and out: what the sign-in and the registration want of the phone, done.
+
+use std::collections::VecDeque;
+
+use net::{Outbox, StreamEvent, Time};
+use sip::endpoint::Instance;
+use url::Url;
+
+use crate::events;
+use crate::fetch::{FetchParts, Fetched};
+use crate::log::Level;
+use crate::registration::messages::Endpoint;
+use crate::registration::{Registration, Said, Tools};
+use crate::resolver::{Answer, Lookup, Question};
+use crate::sign_in::ask::{Ask, Vouching};
+use crate::sign_in::certificate::Enrolled;
+use crate::sign_in::root_chain::Root;
+use crate::sign_in::tokens::Secret;
+use crate::sign_in::{Context, Method, SignIn, Want};
+
+use super::account::{self, Account};
+use super::powered::Parts;
+use super::running::{ForWhom, OnceKept, Running, Tail, Via};
+use super::view::View;
+use super::web;
+
+/// The setting that names the slot for a pool's own root; 0 means that none is downloaded.
+const ROOT_SLOT: &str = "reg.1.lync.autoProvisionCertLocation";
+
+impl Running {
+    /// Begins a sign-in by code.
+    pub(super) fn sign_in_by_code(&mut self, method: Method, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        self.forget_sign_in(now, parts, out);
+        self.unwarn("sign-in");
+        self.is_by_hand = true;
+        let (sign_in, wants) = SignIn::by_code(method, self.context(parts), parts.random.fork("sign-in"));
+        self.sign_in = Some(sign_in);
+        self.view = View::SigningIn;
+        self.want(wants, now, parts, out);
+    }
+
+    /// Begins a sign-in by password.
+    ///
+    /// # Errors
+    ///
+    /// In words, if what was typed cannot be anybody's.
+    pub(super) fn sign_in_by_password(
+        &mut self,
+        address: &str,
+        user: String,
+        password: Secret,
+        now: Time,
+        parts: &mut Parts,
+        out: &mut Outbox,
+    ) -> Result<(), String> {
+        self.forget_sign_in(now, parts, out);
+        self.unwarn("sign-in");
+        let random = parts.random.fork("sign-in");
+        let (sign_in, wants) = SignIn::by_password(address, user, password, self.context(parts), random)?;
+        self.is_by_hand = true;
+        self.sign_in = Some(sign_in);
+        self.view = View::SigningIn;
+        self.want(wants, now, parts, out);
+        Ok(())
+    }
+
+    fn context(&self, parts: &Parts) -> Context {
+        Context {
+            application: parts.setup.application.clone(),
+            hints: self.hints(),
+            device: Instance::of_epid(&epid(parts)).to_string(),
+            may_take_root: account::roots(&parts.flash).is_empty()
+                && parts.config.text(ROOT_SLOT).trim() != "0",
+            crypto: parts.setup.crypto,
+        }
+    }
+
+    /// Does what the sign-in wants.
+    pub(super) fn want(&mut self, wants: Vec<Want>, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        for want in wants {
+            match want {
+                Want::Ask(ask) => self.ask(&ask, now, parts, out),
+                Want::LookUp(name) => {
+                    self.look_up(Question::Services(name), ForWhom::SignIn, now, parts, out);
+                }
+                Want::ShowCode => {
+                    self.view = View::WebCode;
+                    let page = self.page(parts).unwrap_or_default().to_owned();
+                    let name = parts.setup.name.clone();
+                    parts.event(events::CODE_SHOWN, &name, format!("a code for {page}"), out);
+                }
+                Want::Expired => {
+                    self.view = View::WebCodeExpired;
+                    let name = parts.setup.name.clone();
+                    parts.event(events::CODE_EXPIRED, &name, "nobody used the code in time", out);
+                }
+                Want::Owner(address) => {
+                    self.view = View::SigningIn;
+                    parts.say(now, "so", Level::Minor, &format!("Signing in {address}."), out);
+                    parts.event(events::SIGNING_IN, &address, "looking for the pool", out);
+                }
+                Want::Pin(roots) => self.pin(&roots, now, parts, out),
+                Want::Register(servers) => {
+                    let address = self.sign_in.as_ref().map_or("", SignIn::address).to_owned();
+                    let who = endpoint(&address, parts);
+                    let registration = Registration::interactive(who, servers, &mut parts.random);
+                    self.registration = Some(registration);
+                    self.reconnect(now, parts, out);
+                }
+                Want::Reconnect => self.reconnect(now, parts, out),
+                Want::Keep(enrolled) => self.keep(*enrolled, now, parts, out),
+                Want::Certified(enrolled) => self.certified(*enrolled, now, parts, out),
+                Want::Failed { why, is_refusal } => self.want_failed(why, is_refusal, now, parts, out),
+            }
+        }
+    }
+
+    fn ask(&mut self, ask: &Ask, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let user_agent = parts.setup.firmware.sip_agent(parts.setup.model, None);
+        let request = web::request(ask, &user_agent);
+        let (names, clock) = (parts.names(), parts.clock.wall());
+        let Parts { resolver, random, built_in, pool_trust, fetcher, pool_fetcher, .. } = parts;
+        let (via, fetcher, trust) = match ask.vouching {
+            Vouching::BuiltIn => (Via::BuiltIn, fetcher, &*built_in),
+            Vouching::Pool => (Via::Pool, pool_fetcher, &*pool_trust),
+        };
+        let mut parts = FetchParts { resolver, random, clock, trust, names };
+        let id = fetcher.start(request, now, &mut parts, out);
+        self.request = Some((via, id, ask.clone()));
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        ask: &Ask,
+        fetched: Fetched,
+        now: Time,
+        parts: &mut Parts,
+        out: &mut Outbox,
+    ) {
+        let answer = web::answer(ask, fetched.result);
+        if let Err(why) = &answer {
+            parts.say(now, "tickt", Level::Minor, &format!("{}: {why}", ask.what), out);
+        }
+        let wall = parts.clock.read(now);
+        let wants = self.sign_in.as_mut().map(|sign_in| sign_in.answered(now, wall, answer));
+        self.want(wants.unwrap_or_default(), now, parts, out);
+    }
+
+    /// Forgets the request under way.
+    pub(super) fn cancel_request(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let Some((via, id, _)) = self.request.take() else {
+            return;
+        };
+        let (names, clock) = (parts.names(), parts.clock.wall());
+        let Parts { resolver, random, built_in, pool_trust, fetcher, pool_fetcher, .. } = parts;
+        let (fetcher, trust) = match via {
+            Via::BuiltIn => (fetcher, &*built_in),
+            Via::Pool => (pool_fetcher, &*pool_trust),
+        };
+        fetcher.cancel(id, now, &mut FetchParts { resolver, random, clock, trust, names }, out);
+    }
+
+    fn look_up(&mut self, question: Question, whom: ForWhom, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        match parts.resolver.ask(question, now, &mut parts.random, out) {
+            Lookup::Done(result) => self.known.push((whom, result.map_err(|why| why.to_string()))),
+            Lookup::Pending(id) => drop(self.lookups.insert(id, whom)),
+        }
+    }
+
+    pub(super) fn looked_up(
+        &mut self,
+        whom: ForWhom,
+        result: Result<Answer, String>,
+        now: Time,
+        parts: &mut Parts,
+        out: &mut Outbox,
+    ) {
+        match whom {
+            ForWhom::SignIn => {
+                let records: Vec<(String, u16)> = match result {
+                    Ok(Answer::Services(services)) => {
+                        services.into_iter().map(|service| (service.target, service.port)).collect()
+                    }
+                    Ok(Answer::Addresses(_)) | Err(_) => Vec::new(),
+                };
+                let wants = self.sign_in.as_mut().map(|sign_in| sign_in.looked_up(&records));
+                self.want(wants.unwrap_or_default(), now, parts, out);
+            }
+            ForWhom::Registration => {
+                let addresses = match result {
+                    Ok(Answer::Addresses(addresses)) => Ok(addresses),
+                    Ok(Answer::Services(_)) => Ok(Vec::new()),
+                    Err(why) => Err(why),
+                };
+                let said = self.with_registration(parts, out, |registration, tools, out| {
+                    registration.resolved(now, addresses, tools, out)
+                });
+                self.said(said, now, parts, out);
+            }
+        }
+    }
+
+    fn pin(&mut self, roots: &[Root], now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let certificates: Vec<_> = roots.iter().map(|root| root.certificate.clone()).collect();
+        if let Err(why) = account::keep_roots(&certificates, &mut parts.flash, out) {
+            parts.say(now, "cert", Level::Major, &why.to_string(), out);
+        }
+        parts.trust_roots();
+        let name = parts.setup.name.clone();
+        for root in roots {
+            let text = format!("The pool's root is trusted on first use: SHA-256 {}", root.fingerprint);
+            parts.say(now, "cert", Level::Always, &text, out);
+            parts.event(events::ROOT_TRUSTED, &name, format!("SHA-256 {}", root.fingerprint), out);
+        }
+    }
+
+    /// Certificate and credentials go into flash; the phone waits until they are safe there.
+    fn keep(&mut self, enrolled: Enrolled, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let Some(sign_in) = &self.sign_in else {
+            return;
+        };
+        let known = self.account.as_ref();
+        let account = Account {
+            address: sign_in.address().to_owned(),
+            method: sign_in.method(),
+            credential: sign_in.credential().cloned(),
+            enrolled: Some(enrolled),
+            servers: match known {
+                Some(account) if sign_in.servers().is_empty() => account.servers.clone(),
+                _ => sign_in.servers().to_vec(),
+            },
+            certificates: sign_in.certificates().cloned(),
+        };
+        match account.write(&mut parts.flash, out) {
+            Ok(write) => self.kept.push((write, OnceKept::Certificate)),
+            Err(why) => {
+                self.want_failed(format!("The certificate cannot be kept: {why}."), true, now, parts, out)
+            }
+        }
+    }
+
+    /// The certificate is safe: the registration goes on with it.
+    fn certified(&mut self, enrolled: Enrolled, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        self.account = Account::read(&parts.flash);
+        let was_renewal = self.sign_in.take().is_some_and(|sign_in| sign_in.is_renewal());
+        if !was_renewal {
+            self.tail = Tail::Registration;
+            self.was_renewed_for_refusal = false;
+        }
+        self.renew_patience_again();
+        if self.registration.is_none() {
+            self.register_again(enrolled, now, parts, out);
+            return;
+        }
+        let said = self.with_registration(parts, out, |registration, tools, out| {
+            registration.certified(enrolled, now, tools, out)
+        });
+        self.said(said, now, parts, out);
+    }
+
+    fn register_again(&mut self, enrolled: Enrolled, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let Some(account) = &self.account else {
+            return;
+        };
+        let who = endpoint(&account.address, parts);
+        let servers = account.servers.clone();
+        self.registration = Some(Registration::returning(who, servers, enrolled, &mut parts.random));
+        self.reconnect(now, parts, out);
+    }
+
+    /// After a restart: the certificate signs the phone in, or else what can renew it.
+    pub(super) fn come_back(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let Some(account) = &self.account else {
+            return;
+        };
+        self.tail = Tail::Registration;
+        self.is_by_hand = false;
+        if self.lock.is_locked() {
+            self.view = View::Locked;
+        }
+        let address = account.address.clone();
+        parts.say(now, "so", Level::Minor, &format!("Signing {address} in again."), out);
+        parts.event(events::SIGNING_IN, &address, "coming back by itself", out);
+        let wall = parts.clock.read(now);
+        // A clock that was never set says nothing about the end of a certificate.
+        let usable = account.enrolled.clone().filter(|own| !parts.clock.is_synced() || !own.is_over_at(wall));
+        match usable {
+            Some(enrolled) => self.register_again(enrolled, now, parts, out),
+            None => self.renew(now, parts, out),
+        }
+    }
+
+    /// Gets a new certificate for whoever is signed in.
+    pub(super) fn renew(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let Some(account) = &self.account else {
+            return;
+        };
+        if self.sign_in.is_some() {
+            return;
+        }
+        let (Some(credential), Some(certificates)) =
+            (account.credential.clone(), account.certificates.clone())
+        else {
+            let why = "The certificate is of no use any more, and nothing else is left to sign in with.";
+            self.sign_out(Some(why), now, parts, out);
+            return;
+        };
+        parts.say(now, "tickt", Level::Minor, "Renewing the certificate.", out);
+        let (method, address) = (account.method, account.address.clone());
+        let context = self.context(parts);
+        let random = parts.random.fork("renewal");
+        let (sign_in, wants) = SignIn::renewal(method, address, credential, certificates, context, random);
+        self.sign_in = Some(sign_in);
+        self.want(wants, now, parts, out);
+    }
+
+    fn want_failed(&mut self, why: String, is_refusal: bool, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let was_renewal = self.sign_in.as_ref().is_some_and(SignIn::is_renewal);
+        if !was_renewal {
+            self.sign_in_failed(why, now, parts, out);
+            return;
+        }
+        self.sign_in = None;
+        parts.say(now, "tickt", Level::Minor, &format!("No new certificate: {why}"), out);
+        if is_refusal {
+            self.sign_out(Some(&why), now, parts, out);
+        } else {
+            self.registration_lost(why, parts, out);
+            self.renew_later(now);
+        }
+    }
+
+    /// A sign-in that somebody waits for came to nothing.
+    pub(super) fn sign_in_failed(&mut self, why: String, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let of = self.account_address().unwrap_or(&parts.setup.name).to_owned();
+        self.forget_sign_in(now, parts, out);
+        self.forget_account(now, parts, out);
+        parts.say(now, "tickt", Level::Major, &format!("Sign-in failed: {why}"), out);
+        parts.event(events::SIGN_IN_FAILED, &of, why.clone(), out);
+        self.view = View::SignInFailed(why);
+    }
+
+    /// Ends whatever sign-in is under way, without a word.
+    pub(super) fn forget_sign_in(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        self.cancel_request(now, parts, out);
+        self.sign_in = None;
+        self.kept.retain(|(_, then)| *then != OnceKept::Certificate);
+        self.lookups.clear();
+        self.known.clear();
+        if self.account.is_none() {
+            self.end_registration(now, parts, out);
+        }
+    }
+
+    fn end_registration(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        self.with_registration(parts, out, |registration, tools, out| {
+            registration.sign_out(now, tools, out);
+            Vec::new()
+        });
+        self.registration = None;
+    }
+
+    /// Erases everything of the account, in flash too.
+    fn forget_account(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        self.end_registration(now, parts, out);
+        if let Err(why) = account::erase(&mut parts.flash, out) {
+            parts.say(now, "cfg", Level::Fatal, &why.to_string(), out);
+        }
+        self.account = None;
+        self.tail = Tail::None;
+        self.lock.set(None, now);
+        self.policy = crate::registration::policy::Policy::default();
+        self.renew_at = None;
+        self.has_been_lost = false;
+        self.was_renewed_for_refusal = false;
+        self.kept.clear();
+        self.unwarn("registration");
+    }
+
+    /// Signs out, by the user's will or for a reason that the display will show.
+    pub(super) fn sign_out(&mut self, why: Option<&str>, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let of = self.account_address().unwrap_or_default().to_owned();
+        self.forget_sign_in(now, parts, out);
+        self.forget_account(now, parts, out);
+        self.view = View::Home;
+        if let Some(why) = why {
+            self.warn("sign-in", why.to_owned());
+        }
+        let text = why.unwrap_or("by the user").to_owned();
+        parts.say(now, "so", Level::Minor, &format!("Signed out: {text}"), out);
+        parts.event(events::SIGNED_OUT, &of, text, out);
+    }
+
+    pub(super) fn registration_stream(
+        &mut self,
+        event: StreamEvent,
+        now: Time,
+        parts: &mut Parts,
+        out: &mut Outbox,
+    ) {
+        let said = self.with_registration(parts, out, |registration, tools, out| {
+            registration.stream(now, event, tools, out)
+        });
+        self.said(said, now, parts, out);
+    }
+
+    pub(super) fn registration_woken(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let said = self
+            .with_registration(parts, out, |registration, tools, out| registration.woken(now, tools, out));
+        self.said(said, now, parts, out);
+    }
+
+    pub(super) fn registration_network_lost(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let said = self.with_registration(parts, out, |registration, tools, out| {
+            registration.network_lost(now, tools, out)
+        });
+        self.said(said, now, parts, out);
+    }
+
+    /// The registration starts over at once, if there is one that is not up.
+    pub(super) fn reconnect(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let said = self.with_registration(parts, out, |registration, _, out| {
+            if registration.is_registered() { Vec::new() } else { registration.start(now, out) }
+        });
+        self.said(said, now, parts, out);
+        if self.renew_at.is_some() {
+            self.renew_at = Some(now);
+        }
+    }
+
+    fn with_registration(
+        &mut self,
+        parts: &mut Parts,
+        out: &mut Outbox,
+        act: impl FnOnce(&mut Registration, &mut Tools<'_>, &mut Outbox) -> Vec<Said>,
+    ) -> Vec<Said> {
+        let Some(registration) = &mut self.registration else {
+            return Vec::new();
+        };
+        let names = parts.names();
+        let mut tools = Tools {
+            clock: parts.clock.wall(),
+            trust: &parts.pool_trust,
+            names,
+            crypto: parts.setup.crypto,
+            random: &mut parts.random,
+        };
+        act(registration, &mut tools, out)
+    }
+
+    /// Does what the registration says.
+    fn said(&mut self, said: Vec<Said>, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let mut said: VecDeque<Said> = said.into();
+        while let Some(said) = said.pop_front() {
+            self.said_one(said, now, parts, out);
+        }
+    }
+
+    fn said_one(&mut self, said: Said, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        match said {
+            Said::LookUp(host) => match host.parse() {
+                Ok(address) => {
+                    self.known.push((ForWhom::Registration, Ok(Answer::Addresses(vec![address]))));
+                }
+                Err(_) => {
+                    self.look_up(Question::Addresses(host), ForWhom::Registration, now, parts, out);
+                }
+            },
+            Said::NeedsCertificate(service) => self.needs_certificate(service, now, parts, out),
+            Said::Registered { is_back } => self.registered(is_back, now, parts, out),
+            Said::Policy(document) => self.policy_came(document.as_deref(), now, parts, out),
+            Said::Lost(why) => self.registration_lost(why, parts, out),
+            Said::WasForgotten => {
+                let of = self.account_address().unwrap_or_default().to_owned();
+                parts.say(now, "sip", Level::Minor, "The pool had lost the binding.", out);
+                parts.event(events::REGISTRATION_LOST, &of, "the pool had lost the binding", out);
+                parts.event(events::REGISTRATION_RESTORED, &of, "registered anew", out);
+            }
+            Said::Failed(why) => {
+                let why = format!("{}.", why.trim_end_matches('.'));
+                self.sign_in_failed(why, now, parts, out);
+            }
+            Said::Refused(why) => self.refused(&format!("The pool refused: {why}."), now, parts, out),
+            Said::CertificateRefused(why) => self.certificate_refused(&why, now, parts, out),
+            Said::SignedOut(why) => self.sign_out(Some(&why), now, parts, out),
+            Said::UnknownIssuer(host) => {
+                let wants = self.sign_in.as_mut().map(|sign_in| sign_in.unknown_issuer(&host));
+                match wants {
+                    Some(wants) => self.want(wants, now, parts, out),
+                    None => {
+                        let why = "The pool's certificate is signed by an unknown authority.";
+                        self.refused(why, now, parts, out);
+                    }
+                }
+            }
+        }
+    }
+
+    fn needs_certificate(&mut self, service: Option<Url>, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        match &mut self.sign_in {
+            Some(sign_in) if !sign_in.is_renewal() => {
+                let wants = sign_in.needs_certificate(service);
+                self.want(wants, now, parts, out);
+            }
+            Some(_) => {}
+            None => {
+                if let (Some(account), Some(service)) = (&mut self.account, service) {
+                    account.certificates = Some(service);
+                }
+                self.renew(now, parts, out);
+            }
+        }
+    }
+
+    fn registered(&mut self, is_back: bool, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let of = self.account_address().unwrap_or_default().to_owned();
+        let at = self.registration.as_ref().and_then(Registration::server);
+        let at = at.map(|server| server.host.clone()).unwrap_or_default();
+        parts.say(now, "sip", Level::Minor, &format!("Registered at {at}."), out);
+        parts.event(events::REGISTERED, &of, format!("at {at}"), out);
+        if std::mem::take(&mut self.has_been_lost) || is_back {
+            parts.event(events::REGISTRATION_RESTORED, &of, format!("at {at}"), out);
+        }
+        self.unwarn("registration");
+        self.was_renewed_for_refusal = false;
+        if self.tail == Tail::Registration {
+            self.tail = Tail::Policy;
+        }
+    }
+
+    fn registration_lost(&mut self, why: String, parts: &mut Parts, out: &mut Outbox) {
+        self.warn("registration", format!("Not registered: {}.", why.trim_end_matches('.')));
+        if !std::mem::replace(&mut self.has_been_lost, true) {
+            let of = self.account_address().unwrap_or_default().to_owned();
+            parts.event(events::REGISTRATION_LOST, &of, why, out);
+        }
+    }
+
+    /// Somebody said no for good.
+    fn refused(&mut self, why: &str, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        if self.is_by_hand && self.tail != Tail::None || self.account.is_none() {
+            self.sign_in_failed(why.to_owned(), now, parts, out);
+        } else {
+            self.sign_out(Some(why), now, parts, out);
+        }
+    }
+
+    fn certificate_refused(&mut self, why: &str, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let can_renew = self.account.as_ref().is_some_and(|account| account.credential.is_some());
+        if std::mem::replace(&mut self.was_renewed_for_refusal, true) || !can_renew {
+            self.refused(&format!("The pool does not accept the certificate: {why}."), now, parts, out);
+            return;
+        }
+        parts.say(now, "tickt", Level::Minor, &format!("The pool refuses the certificate: {why}"), out);
+        self.renew(now, parts, out);
+    }
+
+    pub(super) fn once_kept(&mut self, then: OnceKept, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        match then {
+            OnceKept::Certificate => {
+                let Some(sign_in) = &mut self.sign_in else {
+                    return;
+                };
+                let of = sign_in.address().to_owned();
+                let wants = sign_in.kept();
+                parts.event(events::CERTIFICATE_STORED, &of, "certificate and key are in flash", out);
+                self.want(wants, now, parts, out);
+            }
+            OnceKept::LockCode(reason) => self.lock_code_kept(reason, now, parts, out),
+        }
+    }
+}
+
+/// The phone's endpoint id. That it is made of the hardware address is a guess; what matters is that it stays.
+fn epid(parts: &Parts) -> String {
+    parts.setup.mac.to_string()[2..].to_owned()
+}
+
+fn endpoint(address: &str, parts: &Parts) -> Endpoint {
+    let epid = epid(parts);
+    Endpoint {
+        address: address.to_owned(),
+        instance: Instance::of_epid(&epid),
+        epid,
+        user_agent: parts.setup.firmware.sip_agent(parts.setup.model, None),
+    }
+}

@@ -5,7 +5,7 @@
 //! | [`message`] | reads a message without losing a byte: an index over the received octets, views on demand |
 //! | [`uri`] | reads `sip:`, `sips:` and `tel:` addresses, and keeps every other scheme's text |
 //! | [`value`] | reads structured header values: addresses, Via, CSeq, parameters, lists |
-//! | [`print`] | writes messages, headers in the order given, injection refused |
+//! | [`mod@print`] | writes messages, headers in the order given, injection refused |
 //! | [`framing`] | cuts a byte stream into messages and keep-alives, under limits |
 //! | [`timers`] | the timers of RFC 3261 as numbers |
 //! | [`transaction`] | client and server non-INVITE transactions, without a socket or a clock |

@@ -27,7 +27,7 @@ pub use modern::Setup;
 /// The longest flight that is taken, in octets of TLS records.
 pub const FLIGHT_OCTETS_MAX: usize = 32 * 1024;
 /// The most that one handshake takes in all, in octets of TLS records.
-pub const CONTEXT_OCTETS_MAX: usize = 64 * 1024;
+pub const CONTEXT_OCTETS_MAX: usize = 48 * 1024;
 
 /// What comes of a flight.
 #[derive(Debug, PartialEq, Eq)]
@@ -262,4 +262,28 @@ pub fn acceptor_setup(
     random: &mut Random,
 ) -> Result<Setup, DskError> {
     Setup::new(server, verifier, crypto, random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_flights_together_have_a_limit() {
+        let mut random = Random::named(1, "lab");
+        let today = Wall::from_unix_secs(1_772_442_000);
+        let life = std::time::Duration::from_secs(86_400);
+        let mut pool = pki::Authority::new("Root", Crypto::Seeded, &mut random, today, life);
+        let validity = pki::Validity::hours(today, 8);
+        let server = pool.issue_server(&["fe.contoso.example".to_owned()], validity).unwrap();
+        let begin = |random: &mut Random| {
+            Initiator::new(&server, &pool.trust(), "fe.contoso.example", Crypto::Seeded, random).unwrap()
+        };
+        for (already, wanted) in [(CONTEXT_OCTETS_MAX, false), (CONTEXT_OCTETS_MAX - 1, true)] {
+            let mut phone = begin(&mut random);
+            phone.0.octets = already;
+            let result = phone.step(&[22], today, &mut random);
+            assert_eq!(result != Err(DskError::ContextTooLong), wanted, "{result:?}");
+        }
+    }
 }

@@ -37,3 +37,7 @@ pub mod resolver;
 pub mod screen;
 pub mod setup;
 pub mod sign_in;
+
+pub use phone::{Phone, PhoneState};
+pub use screen::Screen;
+pub use setup::PhoneSetup;

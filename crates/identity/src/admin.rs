@@ -132,6 +132,11 @@ impl Identity {
         out.note(Note::event(events::POLICY_CHANGED, tenant, "by an administrator"));
     }
 
+    /// What the service believes the calendar says, to be changed by a story.
+    pub fn clock_mut(&mut self) -> &mut net::WallClock {
+        &mut self.service.setup.clock
+    }
+
     /// The policies in force.
     pub fn policy(&self) -> &Policies {
         &self.service.policies

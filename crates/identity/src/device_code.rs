@@ -130,9 +130,22 @@ pub(crate) enum NoGrant {
     OtherTenant,
 }
 
+/// What all codes of a service have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) profile: Profile,
+    /// How long a code lives.
+    pub(crate) life: Duration,
+    /// How often a device may poll.
+    pub(crate) interval: Duration,
+    /// Codes at a time.
+    pub(crate) limit: usize,
+}
+
 /// All codes, alive and lately ended.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Codes {
+    rules: Rules,
     codes: BTreeMap<CodeId, Code>,
     by_device: BTreeMap<Fingerprint, CodeId>,
     by_user: BTreeMap<Fingerprint, CodeId>,
@@ -142,17 +155,20 @@ pub(crate) struct Codes {
 }
 
 impl Codes {
-    /// Makes a pair of codes, or says when room will be if `limit` codes are alive.
-    pub(crate) fn issue(
-        &mut self,
-        asked: Asked,
-        profile: Profile,
-        life: Duration,
-        interval: Duration,
-        limit: usize,
-        random: &mut Random,
-        now: Time,
-    ) -> Result<Fresh, Time> {
+    pub(crate) fn new(rules: Rules) -> Codes {
+        Codes {
+            rules,
+            codes: BTreeMap::new(),
+            by_device: BTreeMap::new(),
+            by_user: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            next: 0,
+        }
+    }
+
+    /// Makes a pair of codes; if all are alive, says when there will be room.
+    pub(crate) fn issue(&mut self, asked: Asked, random: &mut Random, now: Time) -> Result<Fresh, Time> {
+        let Rules { profile, life, interval, limit } = self.rules;
         self.forget(now);
         if self.codes.len() >= limit {
             // The oldest ended code gives way; a live one never does.

@@ -55,18 +55,9 @@ impl Service {
             address: call.peer(),
             at: call.at.unix_secs(),
         };
-        let setup = &self.setup;
-        let fresh = self.codes.issue(
-            asked,
-            setup.profile,
-            setup.code_life,
-            setup.poll_interval,
-            limits.live_codes,
-            &mut self.random,
-            call.now,
-        );
+        let fresh = self.codes.issue(asked, &mut self.random, call.now);
         let fresh = fresh.map_err(|free: Time| Fault::of(90055).after(free.since(call.now).as_secs() + 1))?;
-        let text = format!("to {}, good for {}", call.peer, net::time::spell(setup.code_life));
+        let text = format!("to {}, good for {}", call.peer, net::time::spell(self.setup.code_life));
         out.note(Note::event(events::DEVICE_CODE_ISSUED, name, text));
         let answer = self.device_answer(version, fresh.device_code.expose(), fresh.user_code.expose());
         Ok(Answer::json(StatusCode::OK, &answer, "device code"))

@@ -3,7 +3,7 @@
 //! A request's answer leaves only when everything that it changed has reached the disk, so no power cut takes
 //! back what a client was told. Slow clients are dropped at stated limits while others are served.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -38,6 +38,10 @@ pub struct Identity {
     people_at_first: People,
     policies_at_first: crate::policy::Policies,
     connections: BTreeMap<StreamId, Connection>,
+    /// When each connection is dropped, soonest first.
+    deadlines: BTreeSet<(Time, StreamId)>,
+    /// Connections whose answer waits for the disk, by the write that it waits for.
+    held: BTreeMap<RecordId, StreamId>,
     by_peer: BTreeMap<IpAddr, usize>,
     is_on: bool,
 }
@@ -49,7 +53,7 @@ struct Connection {
     is_secure: bool,
     deadline: Time,
     /// An answer that waits for the disk.
-    held: Option<(RecordId, Answer)>,
+    held: Option<Answer>,
 }
 
 impl Identity {
@@ -68,6 +72,8 @@ impl Identity {
             policies_at_first: setup.policies.clone(),
             service: Service::new(setup, people, random),
             connections: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            held: BTreeMap::new(),
             by_peer: BTreeMap::new(),
             is_on: false,
         })
@@ -98,6 +104,8 @@ impl Identity {
 
     fn forget(&mut self) {
         self.connections.clear();
+        self.deadlines.clear();
+        self.held.clear();
         self.by_peer.clear();
         self.service.policies = self.policies_at_first.clone();
         self.is_on = false;
@@ -129,11 +137,21 @@ impl Identity {
             deadline: now + REQUEST_TIME,
             held: None,
         };
+        self.deadlines.insert((connection.deadline, stream));
         self.connections.insert(stream, connection);
+    }
+
+    fn set_deadline(&mut self, stream: StreamId, deadline: Time) {
+        if let Some(connection) = self.connections.get_mut(&stream) {
+            self.deadlines.remove(&(connection.deadline, stream));
+            connection.deadline = deadline;
+            self.deadlines.insert((deadline, stream));
+        }
     }
 
     fn drop_connection(&mut self, stream: StreamId) {
         let Some(connection) = self.connections.remove(&stream) else { return };
+        self.deadlines.remove(&(connection.deadline, stream));
         let peer = connection.peer.ip();
         if let Some(count) = self.by_peer.get_mut(&peer) {
             *count = count.saturating_sub(1);
@@ -145,10 +163,11 @@ impl Identity {
 
     fn received(&mut self, now: Time, stream: StreamId, bytes: &[u8], out: &mut Outbox) {
         let Some(connection) = self.connections.get_mut(&stream) else { return };
-        if connection.deadline > now + REQUEST_TIME {
-            connection.deadline = now + REQUEST_TIME;
-        }
         connection.http.receive(bytes);
+        // The first octet of a request ends the rest between two; later ones win no time.
+        if connection.held.is_none() && connection.deadline > now + REQUEST_TIME {
+            self.set_deadline(stream, now + REQUEST_TIME);
+        }
         self.serve(now, stream, out);
     }
 
@@ -180,15 +199,19 @@ impl Identity {
             let Some(connection) = self.connections.get_mut(&stream) else { return };
             match last {
                 Some(record) if last != before => {
-                    connection.held = Some((record, answer));
-                    connection.deadline = Time::NEVER;
+                    connection.held = Some(answer);
+                    self.held.insert(record, stream);
+                    self.set_deadline(stream, Time::NEVER);
                     if self.service.store.is_full() {
                         let at = self.service.setup.clock.read(now);
                         self.service.snapshot(at, out);
                     }
                     return;
                 }
-                _ => send(connection, now, answer, out),
+                _ => {
+                    send(connection, answer, out);
+                    self.set_deadline(stream, now + IDLE_TIME);
+                }
             }
         }
         self.flush(stream, out);
@@ -205,24 +228,23 @@ impl Identity {
 
     /// A write reached the disk: answers that waited for it, or for an earlier one, leave.
     fn kept(&mut self, now: Time, record: RecordId, out: &mut Outbox) {
-        let is_ready =
-            |connection: &Connection| connection.held.as_ref().is_some_and(|(id, _)| *id <= record);
-        let ready: Vec<StreamId> =
-            self.connections.iter().filter(|(_, c)| is_ready(c)).map(|(&stream, _)| stream).collect();
-        for stream in ready {
-            if let Some(connection) = self.connections.get_mut(&stream)
-                && let Some((_, answer)) = connection.held.take()
-            {
-                send(connection, now, answer, out);
+        while let Some((&first, &stream)) = self.held.first_key_value()
+            && first <= record
+        {
+            self.held.remove(&first);
+            let Some(connection) = self.connections.get_mut(&stream) else { continue };
+            if let Some(answer) = connection.held.take() {
+                send(connection, answer, out);
+                self.set_deadline(stream, now + IDLE_TIME);
             }
             self.serve(now, stream, out);
         }
     }
 
     fn woken(&mut self, now: Time, out: &mut Outbox) {
-        let late: Vec<StreamId> =
-            self.connections.iter().filter(|(_, c)| c.deadline <= now).map(|(&stream, _)| stream).collect();
-        for stream in late {
+        while let Some(&(deadline, stream)) = self.deadlines.first()
+            && deadline <= now
+        {
             self.drop_connection(stream);
             out.close(stream);
         }
@@ -234,10 +256,9 @@ impl Identity {
     }
 }
 
-fn send(connection: &mut Connection, now: Time, answer: Answer, out: &mut Outbox) {
+fn send(connection: &mut Connection, answer: Answer, out: &mut Outbox) {
     out.note(Note::sent(connection.peer, answer.summary));
     connection.http.answer(answer.response);
-    connection.deadline = now + IDLE_TIME;
 }
 
 impl Node for Identity {
@@ -263,8 +284,7 @@ impl Node for Identity {
         if !self.is_on {
             return None;
         }
-        let deadlines = self.connections.values().map(|connection| connection.deadline);
-        let first = deadlines.filter(|&deadline| deadline != Time::NEVER).min();
+        let first = self.deadlines.first().map(|&(at, _)| at).filter(|&at| at != Time::NEVER);
         [first, self.service.codes.next_expiry()].into_iter().flatten().min()
     }
 }

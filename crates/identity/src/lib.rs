@@ -11,7 +11,8 @@
 //! | `routes` | from a request and a moment to an answer |
 //! | `device_code`, `device_endpoint` | one machine per code; where codes are asked for |
 //! | `token_endpoint`, `tokens`, `refresh`, `keys` | grants, what they buy, what ends it, who signs it |
-//! | `sessions`, `sign_in`, `pages` | cookies and guards, the way through the pages, their HTML |
+//! | `sessions`, `turn` | cookies and guards; from a form to a page |
+//! | `sign_in`, `approve`, `ask`, `pages` | the way through the pages, its end, its pages, their HTML |
 //! | `people`, `mfa`, `policy` | accounts, second factors, what the tenant demands |
 //! | `portal` | common-area phones |
 //! | `discovery` | what clients read before they ask |
@@ -24,6 +25,8 @@
 
 mod admin;
 mod answer;
+mod approve;
+mod ask;
 mod device_code;
 mod device_endpoint;
 mod discovery;
@@ -49,6 +52,7 @@ mod store;
 mod throttle;
 mod token_endpoint;
 mod tokens;
+mod turn;
 
 pub use admin::{AccountState, NoAccount};
 pub use errors::is_known as is_error_number;

@@ -94,7 +94,7 @@ macro_rules! page {
         impl $name {
             pub(crate) const ID: &'static str = $id;
 
-            #[expect(clippy::unused_self, reason = "templates reach constants through methods")]
+            /// Templates reach constants through methods.
             fn id(&self) -> &'static str {
                 Self::ID
             }

@@ -7,6 +7,7 @@
 
 use net::{Note, Outbox};
 
+use crate::ask::{code_advice, shortened};
 use crate::device_code::{Approval, NotClaimed};
 use crate::errors::Fault;
 use crate::events;
@@ -16,7 +17,7 @@ use crate::policy::Way;
 use crate::service::{Call, Service};
 use crate::sessions::{Cookie, Flow, Purpose, Step};
 use crate::setup::{Kind, Role};
-use crate::sign_in::{Turn, code_advice, shortened};
+use crate::turn::Turn;
 
 /// Accounts that one search shows.
 const SHOWN: usize = 50;

@@ -168,6 +168,11 @@ impl Service {
                 Ok(Answer::text(status, "The story ordered this answer.\n"))
             }
             Some(Ordered::Error(number)) => Err(Fault::of(number)),
+            None if matches!(route, Route::Form(_)) && is_get => {
+                // Somebody reloaded or bookmarked the middle of a way.
+                let start = if route.endpoint() == Some(Endpoint::Portal) { "cap" } else { "device" };
+                Ok(Answer::redirect(StatusCode::FOUND, &format!("https://{}/{start}", self.setup.host)))
+            }
             None if route.wants_post() && !is_post => Err(Fault::about(900561, "POST")),
             None if !route.wants_post() && !is_get && route != Route::Unknown => {
                 Err(Fault::about(900561, "GET"))

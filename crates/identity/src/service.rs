@@ -1,6 +1,6 @@
 //! Everything the service knows, and the context of one request.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use http::request;
 use net::http::{HeaderMap, header};
 use net::{Note, Outbox, Random, Time, Wall};
 
-use crate::device_code::Codes;
+use crate::device_code::{Codes, Rules};
 use crate::errors::{Fault, Trace};
 use crate::events;
 use crate::form::Form;
-use crate::people::{People, Record};
+use crate::people::{Oid, People, Record};
 use crate::policy::Policies;
 use crate::refresh::Tokens;
 use crate::sessions::{COOKIE, Cookie, Sessions};
@@ -62,16 +62,26 @@ pub(crate) struct Service {
     pub(crate) token_requests: Throttle,
     pub(crate) code_requests: Throttle,
     pub(crate) wrong_codes: Throttle,
+    /// Of everybody together: a counter of its own, which no flood of addresses can push out.
+    pub(crate) wrong_codes_in_all: Throttle,
+    /// Accounts that differ from the setup; only they are written down.
+    changed: BTreeSet<Oid>,
 }
 
 impl Service {
     pub(crate) fn new(setup: Setup, people: People, random: Random) -> Service {
         let minute = Duration::from_secs(60);
+        let rules = Rules {
+            profile: setup.profile,
+            life: setup.code_life,
+            interval: setup.poll_interval,
+            limit: setup.limits.live_codes,
+        };
         Service {
             policies: setup.policies.clone(),
             setup,
             people,
-            codes: Codes::default(),
+            codes: Codes::new(rules),
             sessions: Sessions::default(),
             tokens: Tokens::default(),
             store: Store::default(),
@@ -81,6 +91,8 @@ impl Service {
             token_requests: Throttle::new(minute),
             code_requests: Throttle::new(minute),
             wrong_codes: Throttle::new(10 * minute),
+            wrong_codes_in_all: Throttle::new(10 * minute),
+            changed: BTreeSet::new(),
         }
     }
 
@@ -98,6 +110,7 @@ impl Service {
                         if let Some(totp) = &mut record.totp {
                             totp.last_step = last_step;
                         }
+                        self.changed.insert(oid);
                     }
                 }
                 Change::Token { key, held } => self.tokens.restore(crate::secret::Fingerprint(key), held),
@@ -109,7 +122,8 @@ impl Service {
     }
 
     pub(crate) fn snapshot(&mut self, at: Wall, out: &mut Outbox) {
-        let accounts = self.people.all().map(account_change);
+        let changed = self.changed.iter().filter_map(|oid| self.people.get(oid));
+        let accounts = changed.map(account_change);
         let tokens = self.tokens.all(at).map(|(key, held)| Change::token(key, held));
         let all: Vec<Change> =
             std::iter::once(Change::Rolls(self.rolls)).chain(accounts).chain(tokens).collect();
@@ -124,6 +138,7 @@ impl Service {
         if let Some(record) = self.people.get(oid) {
             let change = account_change(record);
             self.store.keep(&change, out);
+            self.changed.insert(oid.to_owned());
         }
     }
 
@@ -235,7 +250,8 @@ pub(crate) fn is_foreign(head: &request::Parts, host: &str) -> bool {
         return !matches!(site, "same-origin" | "none");
     }
     match text("origin") {
-        None => false,
+        // Browsers also say `null` for our own forms: our pages ask them to send no referrer.
+        None | Some("null") => false,
         Some(origin) => {
             let own = url::Url::parse(origin).ok();
             own.and_then(|url| url.host_str().map(|name| name.eq_ignore_ascii_case(host))) != Some(true)

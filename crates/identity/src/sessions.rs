@@ -75,6 +75,9 @@ pub(crate) struct Flow {
     pub(crate) methods: Vec<String>,
     pub(crate) auth_time: i64,
     pub(crate) tries: u32,
+    /// The account was picked among those of the browser, so its first factor is an older one.
+    pub(crate) is_picked: bool,
+    /// The account that the portal is to provision.
     pub(crate) account: Option<Oid>,
     issued_at: Time,
 }
@@ -89,6 +92,7 @@ impl Flow {
             methods: Vec::new(),
             auth_time: 0,
             tries: 0,
+            is_picked: false,
             account: None,
             issued_at: Time::ZERO,
         }

@@ -233,10 +233,6 @@ impl Service {
         })?;
         let record = self.people.get(&oid).expect("a right password belongs to an account");
         let epoch = record.epoch;
-        if record.totp.is_some() {
-            let fault = Fault::about(50076, &wanted.resource);
-            return Err(Refused { fault, of: record.of() });
-        }
         let held = Held {
             oid,
             epoch,
@@ -266,10 +262,7 @@ impl Service {
         let tried = self.people.try_password(upn, password, &rule, now);
         match &tried {
             Tried::Right(oid) => return Ok(oid.clone()),
-            Tried::Unknown => {
-                let name: String = upn.chars().filter(|c| !c.is_control()).take(113).collect();
-                out.note(Note::event(events::SIGN_IN_FAILED, name, "AADSTS50034, no such account"));
-            }
+            Tried::Unknown => self.note_unknown(upn, out),
             Tried::Locked(oid) | Tried::Wrong(oid, _) => {
                 if let Some(record) = self.people.get(oid) {
                     let (text, until) = match tried {
@@ -282,6 +275,16 @@ impl Service {
             }
         }
         Err(tried)
+    }
+
+    /// Notes that somebody tried a name that nobody has. People type passwords into name fields, so what does
+    /// not look like a name is not shown.
+    pub(crate) fn note_unknown(&self, typed: &str, out: &mut Outbox) {
+        let is_name = typed.len() <= crate::people::UPN_LIMIT
+            && typed.rsplit_once('@').is_some_and(|(_, domain)| crate::discovery::is_tenant_like(domain))
+            && !typed.chars().any(char::is_control);
+        let of = if is_name { typed.trim() } else { "•••" };
+        out.note(Note::event(events::SIGN_IN_FAILED, of, "AADSTS50034, no such account"));
     }
 
     /// Whether the account behind a grant may have tokens now.
@@ -300,11 +303,12 @@ impl Service {
             return refuse(Fault::of(50055));
         }
         let has_second = held.methods.iter().any(|method| method == "mfa");
-        if self.policies.requires_second_factor && !has_second && record.totp.is_none() {
-            return refuse(Fault::about(50079, &held.wanted.resource));
-        }
-        if self.policies.requires_second_factor && !has_second {
-            return refuse(Fault::about(50076, &held.wanted.resource));
+        // At the token endpoint nobody can be asked; later grants stand on what the person gave at the page.
+        let is_asked =
+            self.policies.requires_second_factor || (way == Way::Password && record.totp.is_some());
+        if is_asked && !has_second {
+            let number = if record.totp.is_some() { 50076 } else { 50079 };
+            return refuse(Fault::about(number, &held.wanted.resource));
         }
         if let Some(frequency) = self.policies.sign_in_frequency
             && call.at.unix_secs().saturating_sub(held.auth_time) >= frequency.as_secs() as i64

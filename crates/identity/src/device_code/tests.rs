@@ -14,15 +14,18 @@ fn asked() -> Asked {
     }
 }
 
+fn codes(profile: Profile, limit: usize) -> Codes {
+    Codes::new(Rules { profile, life: LIFE, interval: Duration::from_secs(5), limit })
+}
+
 fn issued() -> (Codes, Fresh) {
-    let mut codes = Codes::default();
-    let fresh = issue(&mut codes, Profile::default(), Time::ZERO, 10).expect("room");
+    let mut codes = codes(Profile::default(), 10);
+    let fresh = issue(&mut codes, Time::ZERO).expect("room");
     (codes, fresh)
 }
 
-fn issue(codes: &mut Codes, profile: Profile, now: Time, limit: usize) -> Result<Fresh, Time> {
-    let mut random = Random::named(now.as_nanos(), "codes");
-    codes.issue(asked(), profile, LIFE, Duration::from_secs(5), limit, &mut random, now)
+fn issue(codes: &mut Codes, now: Time) -> Result<Fresh, Time> {
+    codes.issue(asked(), &mut Random::named(now.as_nanos(), "codes"), now)
 }
 
 fn approval() -> Approval {
@@ -50,8 +53,8 @@ fn a_user_code_is_a_letter_and_forty_bits_without_look_alikes() {
 
 #[test]
 fn the_rfc_profile_writes_eight_consonants() {
-    let mut codes = Codes::default();
-    let fresh = issue(&mut codes, Profile::Rfc8628, Time::ZERO, 10).expect("room");
+    let mut codes = codes(Profile::Rfc8628, 10);
+    let fresh = issue(&mut codes, Time::ZERO).expect("room");
     let code = fresh.user_code.expose();
     assert_eq!((code.len(), code.as_bytes()[4]), (9, b'-'));
     assert!(codes.claim(&code.to_lowercase().replace('-', " "), 1, secs(1)).is_ok());
@@ -118,16 +121,16 @@ fn an_ended_code_is_called_expired_and_later_unknown() {
     assert_eq!(codes.expire(secs(900)).len(), 1);
     assert!(codes.expire(secs(900)).is_empty(), "told once");
     assert_eq!(codes.redeem(device, "app", "common", secs(901)).err(), Some(NoGrant::Expired));
-    let _ = issue(&mut codes, Profile::default(), secs(900 + 3600), 10);
+    let _ = issue(&mut codes, secs(900 + 3600));
     assert_eq!(codes.redeem(device, "app", "common", secs(5000)).err(), Some(NoGrant::Unknown));
 }
 
 #[test]
 fn live_codes_never_give_way_to_new_ones() {
-    let mut codes = Codes::default();
+    let mut codes = codes(Profile::default(), 3);
     for n in 0..3 {
-        assert!(issue(&mut codes, Profile::default(), secs(n), 3).is_ok());
+        assert!(issue(&mut codes, secs(n)).is_ok());
     }
-    assert_eq!(issue(&mut codes, Profile::default(), secs(10), 3).err(), Some(secs(900)));
-    assert!(issue(&mut codes, Profile::default(), secs(900), 3).is_ok(), "the first has ended");
+    assert_eq!(issue(&mut codes, secs(10)).err(), Some(secs(900)));
+    assert!(issue(&mut codes, secs(900)).is_ok(), "the first has ended");
 }

@@ -238,6 +238,20 @@ pub fn verbs_markdown() -> String {
     text
 }
 
+/// The keys of `lab.yaml` as Markdown: each part with its keys, the lab itself first.
+pub fn lab_markdown() -> String {
+    let mut shapes = Shapes::default();
+    let root = crate::lab_file::Lab::shape(&mut shapes);
+    let lab = shapes.resolved(root);
+    let parts = shapes.defs.iter().filter(|(name, _)| *name != "Lab").map(|(_, shape)| shape);
+    let parts = parts.filter(|shape| shape.get("properties").is_some());
+    let section = |shape: &Json| {
+        let doc = shape["description"].as_str().unwrap_or_default();
+        format!("{doc}\n\n{}", record_markdown(shape))
+    };
+    std::iter::once(&lab).chain(parts).map(section).collect::<Vec<_>>().join("\n")
+}
+
 /// The keys of a verb's value, taken from its shape.
 fn keys_markdown(verb: &VerbDoc) -> String {
     let mut shapes = Shapes::default();

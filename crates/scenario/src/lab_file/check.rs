@@ -77,7 +77,7 @@ fn names(node: &Node, reader: &mut Reader) {
                 let title = format!("{noun} cannot be called `{name}`: the word has a meaning of its own");
                 reader.wrong(Mistake::new(entry.key_place, title));
             } else if let Some((other, place)) = seen.insert(name, (noun, entry.key_place)) {
-                let title = format!("`{name}` is {other} already, and cannot be {noun} too");
+                let title = format!("`{}` is {other} already, and cannot be {noun} too", brief(name));
                 let mistake = Mistake::new(entry.key_place, title).label("named again");
                 reader.wrong(mistake.related(place, "first named here"));
             }
@@ -182,6 +182,7 @@ fn sites(node: &Node, reader: &mut Reader) {
             reader.wrong(mistake.help("take one in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 (RFC 1918)"));
         }
         if let Some((other, with, place)) = seen.iter().find(|(_, other, _)| other.overlaps(subnet)) {
+            let other = brief(other);
             let title = format!("{subnet} overlaps {with} of `{other}`");
             reader.wrong(
                 Mistake::new(written.place, title).related(*place, format!("the network of `{other}`")),

@@ -11,6 +11,8 @@ use crate::yaml::{Content, Entry, Limits, Node, Size, parse};
 pub const INCLUDE_DEPTH: usize = 8;
 /// Files that one story reads at most, the same one counted again.
 pub const INCLUDE_COUNT: usize = 64;
+/// Bytes of a file's name in a story.
+const LONGEST_PATH: usize = 200;
 
 /// The files of one reading, and what is left of its limits.
 pub(super) struct Files<'a> {
@@ -27,6 +29,16 @@ impl<'a> Files<'a> {
     pub(super) fn new(library: &'a dyn Library) -> Files<'a> {
         let (sources, mistakes) = (Sources::default(), Vec::new());
         Files { library, sources, mistakes, limits: Limits::default(), included: 0, stopped: false }
+    }
+
+    /// Keeps what was wrong in one of many cases; the same mistake in each of them is kept once.
+    pub(super) fn keep(&mut self, mistakes: Vec<Mistake>) {
+        self.mistakes.extend(mistakes);
+        if self.mistakes.len() > 10 * MOST_MISTAKES {
+            self.mistakes.sort();
+            self.mistakes.dedup();
+            self.mistakes.truncate(10 * MOST_MISTAKES);
+        }
     }
 
     /// Everything that was wrong.
@@ -177,7 +189,12 @@ fn empty_list(place: Place) -> Node {
 /// The path that `name` means in the last file of `stack`; it stays under the folder of the first.
 pub(super) fn resolve(stack: &[String], name: &str) -> Result<String, Mistake> {
     let (first, last) = (stack.first().map_or("", |path| folder(path)), stack.last());
-    if name.starts_with('/') || name.contains('\\') || name.contains(':') || name.contains('\0') {
+    if name.starts_with('/')
+        || name.contains('\\')
+        || name.contains(':')
+        || name.contains('\0')
+        || name.len() > LONGEST_PATH
+    {
         let mistake = Mistake::nowhere(format!("`{}` is not a path below the story's folder", short(name)));
         return Err(mistake.help("name it from the folder of this file, with `/` between folders"));
     }

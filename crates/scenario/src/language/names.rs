@@ -2,8 +2,19 @@
 
 use serde_json::{Value as Json, json};
 
+use crate::mistakes::Mistake;
 use crate::schema::Shapes;
 use crate::yaml::{Kind, Node, Reader, Value};
+
+/// What is captured is known only while the story is told, and names are checked before.
+fn no_template(kind: Kind, name: &str, node: &Node, reader: &mut Reader) -> Option<()> {
+    if !name.contains("{{") {
+        return Some(());
+    }
+    let title = format!("a captured value cannot stand for a {}", kind.noun());
+    reader.wrong(Mistake::new(node.place, title).help("only a column of the story's table (`cases`) can"));
+    None
+}
 
 macro_rules! name {
     ($(#[doc = $doc:literal])* $name:ident, $kind:expr) => {
@@ -18,6 +29,14 @@ macro_rules! name {
             }
         }
 
+        impl std::ops::Deref for $name {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(&self.0)
@@ -27,6 +46,7 @@ macro_rules! name {
         impl Value for $name {
             fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
                 let name = reader.scalar(node, "a name")?;
+                no_template($kind, name, node, reader)?;
                 reader.check($kind, name, node.place)?;
                 Some($name(name.to_owned()))
             }
@@ -145,7 +165,7 @@ impl Value for Party {
             return None;
         }
         let title = format!("nobody here is called `{}`", crate::yaml::reader::brief(name));
-        let mistake = crate::mistakes::Mistake::new(node.place, title);
+        let mistake = Mistake::new(node.place, title);
         let heading = "phones, people, services and sites here";
         let mistake = crate::yaml::reader::with_known(mistake, name, heading, &Party::known(reader));
         reader.wrong(mistake);

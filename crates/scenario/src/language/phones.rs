@@ -32,7 +32,7 @@ record! {
         /// The phone.
         "phone" phone: PhoneName,
         /// The field's label; the one with the cursor if not written.
-        "field" field: Option<String>,
+        "field" field: Option<KeyName>,
         /// What is typed.
         "text" text: Text,
     }

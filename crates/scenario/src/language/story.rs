@@ -1,6 +1,6 @@
 //! A story: one file, read whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value as Json;
@@ -243,7 +243,7 @@ fn case(
             .filter(|mistake| of_row(mistake))
             .for_each(|mistake| mistake.help.push(help.clone()));
     }
-    files.mistakes.append(&mut reader.mistakes);
+    files.keep(reader.mistakes);
     Some(Case { name, lab: read_lab?, phones: phones?, steps: steps? })
 }
 
@@ -279,7 +279,7 @@ fn phones(node: Option<Node>, reader: &mut Reader) -> Option<Vec<String>> {
     };
     let named: Vec<String> = match &node {
         // A wrong name among them is told once, here, and not again at every step.
-        Some(Node { content: Content::List(items), .. }) => (items.iter())
+        Some(node) => (node.items().iter())
             .filter_map(|item| match &item.content {
                 Content::Scalar { text, .. } => Some(text.clone()),
                 Content::Nothing | Content::List(_) | Content::Map(_) => None,
@@ -287,6 +287,14 @@ fn phones(node: Option<Node>, reader: &mut Reader) -> Option<Vec<String>> {
             .collect(),
         _ => Vec::new(),
     };
+    let mut seen = BTreeSet::new();
+    for item in node.iter().flat_map(Node::items) {
+        if let Content::Scalar { text, .. } = &item.content
+            && !seen.insert(text)
+        {
+            reader.wrong(Mistake::new(item.place, format!("`{}` is named twice", brief(text))));
+        }
+    }
     reader.names.narrow(Kind::Phone, named, "it is in the lab; name it under the story's `phones` too");
     read.map(|phones| phones.into_iter().map(|phone| phone.0).collect())
 }

@@ -58,6 +58,14 @@ impl Node {
         self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
 
+    /// The items, if this is a list; else none.
+    pub fn items(&self) -> &[Node] {
+        match &self.content {
+            Content::List(items) => items,
+            Content::Nothing | Content::Scalar { .. } | Content::Map(_) => &[],
+        }
+    }
+
     /// The entries, if this is a map; else none.
     pub fn entries(&self) -> &[Entry] {
         match &self.content {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_yaml::granit_parser::{self, Event, Parser, ScalarStyle, ScanError, Span};
 
 use super::node::{Content, Entry, Node, Size};
+use super::reader::brief;
 use crate::mistakes::{FileId, Mistake, Place, Sources};
 
 /// How much of a file is read at most. What goes beyond is a mistake that names the limit.
@@ -269,8 +270,9 @@ impl Builder {
                     entries.push(Entry { key, key_place, value: node });
                 } else {
                     let first = entries.iter().find(|entry| entry.key == key).map(|entry| entry.key_place);
-                    let mistake = Mistake::new(key_place, format!("the key `{key}` is written twice"))
-                        .label("here again");
+                    let mistake =
+                        Mistake::new(key_place, format!("the key `{}` is written twice", brief(&key)))
+                            .label("here again");
                     self.mistakes.push(match first {
                         Some(first) => mistake.related(first, "first written here"),
                         None => mistake,

@@ -338,7 +338,7 @@ fn listed(heading: &str, known: &[impl Display]) -> String {
         if index > 0 {
             text.push_str(", ");
         }
-        text.push_str(&name.to_string());
+        text.push_str(&brief(&name.to_string()));
     }
     if known.len() > NAMES_LISTED {
         text.push_str(&format!(" and {} more", known.len() - NAMES_LISTED));

@@ -7,13 +7,16 @@ use std::fmt::Write as _;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use scenario::mistakes::MOST_MISTAKES;
+use scenario::mistakes::{Colour, MOST_MISTAKES};
 
 use crate::shelf::{Shelf, lab_refusal, refusal_of, story_refusal};
 
 #[test]
 fn a_file_of_ten_mebibytes_is_not_read() {
-    assert_snapshot!(story_refusal("name: x\n# padding\n".repeat((10 << 20) / 18)));
+    let shelf = Shelf::default().with("story.yaml", "name: x\n# padding\n".repeat((10 << 20) / 18));
+    let mistakes = shelf.story("story.yaml").unwrap_err();
+    assert_snapshot!(mistakes);
+    assert_eq!(shelf.given(), [(1 << 20) + 1], "one byte more than the limit shows that it is over");
 }
 
 #[test]
@@ -111,7 +114,9 @@ fn includes_that_double_at_each_level_are_stopped() {
         let next = format!("- include: f{}.yaml\n", file + 1);
         shelf = shelf.with(&format!("f{file}.yaml"), next.repeat(4));
     }
-    let told = refusal_of(shelf.with("f7.yaml", "- wait: 1s\n"));
+    let shelf = shelf.with("f7.yaml", "- wait: 1s\n");
+    let told = shelf.story("story.yaml").unwrap_err().to_string();
+    assert!(shelf.given().len() <= 2 + 64, "{} files were read", shelf.given().len());
     assert!(told.starts_with("a story includes more than 64 files"), "{told:.300}");
 }
 
@@ -153,6 +158,10 @@ fn what_a_file_says_cannot_steer_the_terminal() {
     assert!(!told.contains('\u{1b}') && !told.contains('\u{202e}'), "{told:?}");
     let raw = story_refusal("name: x\nsteps:\n  - wa\u{202e}it: 1\n");
     assert!(!raw.contains('\u{202e}'), "{raw:?}");
+    let shelf = Shelf::of_the_house().with("story.yaml", "name: x\nsteps:\n  - wa\u{1b}[31mit: 1\n");
+    let mistakes = shelf.story("story.yaml").unwrap_err();
+    assert!(mistakes.render(Colour::With).contains("\u{1b}["), "colour is there when it is wanted");
+    assert!(!mistakes.render(Colour::With).contains("\u{1b}[31mit"), "and only ours");
 }
 
 #[test]
@@ -161,6 +170,18 @@ fn a_password_is_not_shown_in_the_line_of_a_mistake() {
     assert!(told.contains("password: •") && !told.contains("Gr33n"), "{told}");
     let told = lab_refusal("people:\n  bob: { password: Gr33n-Door!, upn: }}\n");
     assert!(told.contains("password: •") && !told.contains("Gr33n"), "{told}");
+}
+
+#[test]
+fn very_long_names_are_quoted_in_part() {
+    let name = "n".repeat(50_000);
+    let lab =
+        format!("people: {{ {name}: {{ upn: {name} }}, b: {{ pool: {name} }} }}\n{name}: 1\n{name}: 2\n");
+    assert!(lab_refusal(&lab).len() < 10_000);
+    let lab = lab.replace(&format!("{name}: 2\n"), "");
+    assert!(lab_refusal(lab).len() < 10_000);
+    let story = format!("name: x\nsteps:\n  - include: {name}.yaml\n  - {name}: 1\n  - power-on: {name}\n");
+    assert!(story_refusal(story).len() < 10_000);
 }
 
 #[test]

@@ -76,6 +76,11 @@ fn wrong_labs_do_not_pass() {
 }
 
 #[test]
+fn every_key_of_a_lab_is_in_the_list() {
+    insta::assert_snapshot!(scenario::schema::lab_markdown());
+}
+
+#[test]
 fn every_verb_is_in_the_list_with_an_example() {
     let list = scenario::schema::verbs_markdown();
     for verb in scenario::language::Verb::ALL {

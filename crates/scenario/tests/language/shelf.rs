@@ -1,5 +1,6 @@
 //! Files in memory, the house's own beside them, and the names that actors publish.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -25,12 +26,18 @@ pub const VOCABULARY: Vocabulary = Vocabulary {
 
 /// Files by path.
 #[derive(Default)]
-pub struct Shelf(BTreeMap<String, Vec<u8>>);
+pub struct Shelf {
+    files: BTreeMap<String, Vec<u8>>,
+    /// How many bytes were asked for and given, file by file.
+    given: RefCell<Vec<usize>>,
+}
 
 impl Library for Shelf {
     fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, ReadError> {
-        let bytes = self.0.get(path).ok_or_else(|| ReadError("there is no such file".to_owned()))?;
-        Ok(bytes[..bytes.len().min(limit + 1)].to_vec())
+        let bytes = self.files.get(path).ok_or_else(|| ReadError("there is no such file".to_owned()))?;
+        let bytes = &bytes[..bytes.len().min(limit + 1)];
+        self.given.borrow_mut().push(bytes.len());
+        Ok(bytes.to_vec())
     }
 }
 
@@ -52,12 +59,12 @@ impl Shelf {
         #[expect(clippy::disallowed_methods, reason = "the test reads the house's own files")]
         let bytes = std::fs::read(path).expect("a file of the house");
         let name = path.strip_prefix(house()).expect("below the house").to_string_lossy().replace('\\', "/");
-        self.0.insert(name, bytes);
+        self.files.insert(name, bytes);
     }
 
     /// With one more file.
     pub fn with(mut self, path: &str, bytes: impl AsRef<[u8]>) -> Shelf {
-        self.0.insert(path.to_owned(), bytes.as_ref().to_vec());
+        self.files.insert(path.to_owned(), bytes.as_ref().to_vec());
         self
     }
 
@@ -72,12 +79,17 @@ impl Shelf {
     }
 
     fn scenario_files(&self) -> impl Iterator<Item = &String> {
-        self.0.keys().filter(|path| path.starts_with("scenarios/") && path.ends_with(".yaml"))
+        self.files.keys().filter(|path| path.starts_with("scenarios/") && path.ends_with(".yaml"))
     }
 
     /// The text of a file.
     pub fn text(&self, path: &str) -> &str {
-        std::str::from_utf8(&self.0[path]).expect("text")
+        std::str::from_utf8(&self.files[path]).expect("text")
+    }
+
+    /// The sizes of what was read so far.
+    pub fn given(&self) -> Vec<usize> {
+        self.given.borrow().clone()
     }
 
     pub fn reading(&self) -> Reading<'_> {

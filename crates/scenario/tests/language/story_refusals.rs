@@ -72,6 +72,25 @@ fn a_claim_is_about_one_thing_and_says_something() {
 }
 
 #[test]
+fn what_is_empty_or_impossible_is_refused() {
+    assert_snapshot!(steps_refusal(
+        "
+- submit: { person: alice }
+- set-policy: {}
+- set-policy: { phone-lock: { min-digits: 99 } }
+- configure: { phone: desk, parameters: {} }
+- unlock: { phone: desk, digits: a1b2 }
+- answer: { service: identity, kind: token, next: 0, status: 503 }
+- dns: {}
+- capture: { name: desk.user-code }
+- expect: { phone: \"{{name}}\", screen: home }
+- at: noon
+- wait: 4000d
+"
+    ));
+}
+
+#[test]
 fn a_fault_says_what_and_for_whom() {
     assert_snapshot!(steps_refusal(
         "

@@ -8,6 +8,45 @@ use std::fmt::Write as _;
 /// How many columns a drawn line of text has, frame excluded.
 const COLUMNS: usize = 30;
 
+/// Every screen's id, and what it shows.
+pub const ALL: &[(&str, &str)] = &[
+    ("off", "nothing: the phone has no power"),
+    ("booting", "how far the start has come"),
+    ("home", "Home, whether somebody is signed in or not"),
+    ("sign-in", "the choice of how to sign in"),
+    ("via-pc", "signing in from a PC"),
+    ("user-id", "address, user, password and domain to fill in"),
+    ("web-code", "a code for the browser, and where to type it"),
+    ("web-code-cap", "a code for the administrators' portal"),
+    ("web-code-expired", "the code was not used in time"),
+    ("signing-in", "what the phone is doing to sign in"),
+    ("sign-in-failed", "why the sign-in came to nothing"),
+    ("new-lock-code", "a lock code is to be made"),
+    ("confirm-lock-code", "the lock code is to be typed again"),
+    ("keeping-lock-code", "the lock code is on its way into flash"),
+    ("lock-code-note", "how to change the lock code later; passes by itself"),
+    ("after-sign-in", "the optional step behind a sign-in"),
+    ("locked", "the phone is locked"),
+    ("unlock", "the lock code is to be typed"),
+    ("lock-code-changed", "the lock code is changed"),
+    ("settings", "Settings"),
+    ("settings-basic", "Settings > Basic"),
+    ("device-lock", "Settings > Basic > Device Lock"),
+    ("change-lock-code", "Settings > Basic > Device Lock > Change Lock Code"),
+    ("features", "Settings > Features"),
+    ("features-service", "Settings > Features > Skype for Business"),
+    ("user-credentials", "Settings > Features > Skype for Business > User Credentials"),
+    ("status", "Settings > Status"),
+    ("advanced-password", "the password in front of the advanced settings"),
+    ("advanced", "Settings > Advanced"),
+    ("administration", "Settings > Advanced > Administration Settings"),
+    ("common-area-phone", "common-area phone and its administrator mode, on or off"),
+    ("common-area-saved", "the common-area settings are saved"),
+    ("reset", "Reset to Defaults"),
+    ("my-status", "the user's own state"),
+    ("contacts", "contacts"),
+];
+
 /// Everything that is on the display at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Screen {

@@ -37,15 +37,15 @@ impl PhoneState {
         }
     }
 
-    /// Every state, for those who check stories.
-    pub const ALL: &'static [PhoneState] = &[
-        PhoneState::Off,
-        PhoneState::Booting,
-        PhoneState::SignedOut,
-        PhoneState::SigningIn,
-        PhoneState::SignedIn,
-        PhoneState::Locked,
-        PhoneState::RegistrationLost,
+    /// Every state as stories write it, and what it means.
+    pub const ALL: &'static [(&'static str, &'static str)] = &[
+        ("off", "no power"),
+        ("booting", "between power and Home"),
+        ("signed-out", "nobody is signed in"),
+        ("signing-in", "somebody is being signed in, or the phone comes back by itself"),
+        ("signed-in", "somebody is signed in and registered"),
+        ("locked", "signed in, and the lock is closed"),
+        ("registration-lost", "signed in, but not registered at the moment"),
     ];
 }
 

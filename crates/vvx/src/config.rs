@@ -178,7 +178,7 @@ impl Config {
     pub fn layer(&self, layer: Source) -> impl Iterator<Item = (&str, &str)> {
         let is_default = layer == Source::Default;
         let own = self.layer_of(layer).into_iter().flat_map(|layer| with_prefix(layer, ""));
-        own.chain(defaults::all().filter(move |_| is_default).map(|(name, text)| (name, text)))
+        own.chain(defaults::all().filter(move |_| is_default))
     }
 
     /// Sets or removes one value in one layer; `device.*` goes to the device settings whatever layer is named,

@@ -67,7 +67,7 @@ pub(super) fn order(name: &str) -> Order {
 }
 
 /// All defaults that are known, for the Lync base profile.
-pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+pub(super) fn all<'a>() -> impl Iterator<Item = (&'a str, &'a str)> {
     PARAMETERS
         .values()
         .map(|parameter| (parameter.name.as_str(), parameter.lync.as_deref().unwrap_or(&parameter.default)))

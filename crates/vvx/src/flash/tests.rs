@@ -234,6 +234,38 @@ proptest! {
     }
 
     #[test]
+    fn of_writes_that_were_never_confirmed_any_prefixes_may_survive(
+        kept in batches(),
+        open in batches(),
+        survives in proptest::collection::vec(any::<prop::sample::Index>(), 8),
+        whole in proptest::collection::vec(any::<bool>(), 8),
+        is_damaged in any::<bool>(),
+    ) {
+        let (mut disk, mut flash, mut out) = (Disk::new(), Flash::default(), Outbox::new());
+        for batch in &kept {
+            write(&mut flash, batch, &mut out).expect("room");
+            for (id, keep) in keeps(&mut out) {
+                carry_out(&mut disk, &keep, usize::MAX);
+                flash.kept(id);
+            }
+        }
+        if let Some(bank) = &mut flash.bank {
+            bank.is_damaged = is_damaged;
+        }
+        let mut states = vec![state(&flash)];
+        for (index, batch) in open.iter().enumerate() {
+            write(&mut flash, batch, &mut out).expect("room");
+            states.push(state(&flash));
+            for (_, keep) in keeps(&mut out) {
+                let prefix = if whole[index] { octets(&keep) } else { survives[index].index(octets(&keep) + 1) };
+                carry_out(&mut disk, &keep, prefix);
+            }
+        }
+        let read = state(&Flash::read(&disk).0);
+        prop_assert!(states.contains(&read));
+    }
+
+    #[test]
     fn any_octets_can_be_read(a in proptest::collection::vec(any::<u8>(), 0..200), b in any::<Option<Vec<u8>>>()) {
         let mut disk = Disk::from([("flash.a".to_owned(), a)]);
         if let Some(b) = b {

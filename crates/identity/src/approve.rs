@@ -17,7 +17,15 @@ use crate::turn::Turn;
 
 impl Service {
     /// The person is who they say they are: the session remembers it under a new cookie.
-    pub(crate) fn admit(&mut self, call: &Call, cookie: &mut Cookie, flow: Flow, out: &mut Outbox) -> Turn {
+    pub(crate) fn admit(
+        &mut self,
+        call: &Call,
+        cookie: &mut Cookie,
+        mut flow: Flow,
+        out: &mut Outbox,
+    ) -> Turn {
+        self.replace_password(&flow, out);
+        flow.new_password = None;
         let Some(record) = flow.oid.as_ref().and_then(|oid| self.people.get(oid)) else {
             return Turn::Fail(Fault::of(50034));
         };
@@ -42,6 +50,16 @@ impl Service {
             return Turn::Next(flow.at(Step::StaySignedIn), View::StaySignedIn(page));
         }
         self.ask_last(call, cookie, flow, out)
+    }
+
+    fn replace_password(&mut self, flow: &Flow, out: &mut Outbox) {
+        let (Some(oid), Some(password)) = (&flow.oid, &flow.new_password) else { return };
+        self.people.set_password(oid, password.expose(), &mut self.random);
+        self.codes.revoke(oid);
+        self.keep_account(oid, out);
+        if let Some(record) = self.people.get(oid) {
+            out.note(Note::event(events::PASSWORD_CHANGED, record.of(), "by its owner"));
+        }
     }
 
     /// Whether to stay signed in was answered.
@@ -97,8 +115,14 @@ impl Service {
         if let Err(fault) = self.check_conditions(&flow) {
             return self.refuse(&oid, fault, out);
         }
-        let Purpose::Device { id, application, .. } = &flow.purpose else {
-            return self.portal_home(call, cookie, &oid, out);
+        let (id, application) = match &flow.purpose {
+            Purpose::Device { id, application, .. } => (id, application),
+            Purpose::Portal => return self.portal_home(call, cookie, &oid, out),
+            Purpose::Password => {
+                let page = pages::PasswordChanged { frame: Default::default(), upn: record.upn.clone() };
+                return Turn::End(View::PasswordChanged(page));
+            }
+            Purpose::Code => return Turn::Fail(Fault::of(50089)),
         };
         let approval = Approval {
             oid: oid.clone(),
@@ -146,7 +170,7 @@ impl Service {
                 }
                 Ok(())
             }
-            Purpose::Code | Purpose::Portal => self.policies.check(record, Way::Browser),
+            Purpose::Code | Purpose::Portal | Purpose::Password => self.policies.check(record, Way::Browser),
         }
     }
 

@@ -36,7 +36,7 @@ pub(crate) fn device_of(flow: &Flow) -> Option<Device> {
             address: address.clone(),
             asked: asked.clone(),
         }),
-        Purpose::Code | Purpose::Portal => None,
+        Purpose::Code | Purpose::Portal | Purpose::Password => None,
     }
 }
 
@@ -48,6 +48,11 @@ pub(crate) fn ask_username(flow: Flow, upn: &str) -> Turn {
 pub(crate) fn ask_password(flow: Flow) -> Turn {
     let page = pages::Password { frame: Default::default(), device: device_of(&flow), upn: flow.upn.clone() };
     Turn::Next(flow.at(Step::Password), View::Password(page))
+}
+
+pub(crate) fn ask_new_password(flow: Flow) -> Turn {
+    let page = pages::NewPassword { frame: Default::default(), upn: flow.upn.clone() };
+    Turn::Next(flow.at(Step::NewPassword), View::NewPassword(page))
 }
 
 pub(crate) fn ask_second_factor(flow: Flow) -> Turn {

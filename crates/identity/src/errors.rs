@@ -205,6 +205,7 @@ pub(crate) static TABLE: &[Row] = &[
     bad(90094, "interaction_required", "An administrator must agree to the application first."),
     bad(90119, "invalid_request", "The user code is empty."),
     bad(90120, "invalid_request", "The code was approved or declined already."),
+    bad(120000, "invalid_request", "The new password was not taken."),
     bad(500011, "invalid_resource", "The resource {} was not found in the tenant."),
     bad(500014, "invalid_resource", "The resource {} is switched off in the tenant."),
     bad(500121, "interaction_required", "The second factor was not given correctly."),

@@ -112,6 +112,10 @@ page!(/// Who?
     Username, "username.html", "username" { device: Option<Device>, upn: String });
 page!(/// The password.
     Password, "password.html", "password" { device: Option<Device>, upn: String });
+page!(/// A new password.
+    NewPassword, "new_password.html", "new-password" { upn: String });
+page!(/// The password was changed.
+    PasswordChanged, "password_changed.html", "password-changed" { upn: String });
 page!(/// The six digits.
     SecondFactor, "second_factor.html", "second-factor" { upn: String });
 page!(/// Keep the session?
@@ -143,6 +147,8 @@ pub(crate) enum View {
     PickAccount(PickAccount),
     Username(Username),
     Password(Password),
+    NewPassword(NewPassword),
+    PasswordChanged(PasswordChanged),
     SecondFactor(SecondFactor),
     StaySignedIn(StaySignedIn),
     ConfirmSignIn(ConfirmSignIn),
@@ -180,6 +186,8 @@ views!(
     PickAccount,
     Username,
     Password,
+    NewPassword,
+    PasswordChanged,
     SecondFactor,
     StaySignedIn,
     ConfirmSignIn,

@@ -241,6 +241,11 @@ impl People {
         self.by_oid.get_mut(oid)?.second_factor_failures.count(rule, now)
     }
 
+    /// Whether this is the account's password; counts nothing.
+    pub(crate) fn is_password(&self, oid: &str, password: &str) -> bool {
+        self.by_oid.get(oid).is_some_and(|record| record.password.fits(password, self.cost))
+    }
+
     /// Sets a password, which voids everything that the old one bought.
     pub(crate) fn set_password(&mut self, oid: &str, password: &str, random: &mut Random) {
         let cost = self.cost;

@@ -36,6 +36,7 @@ enum Route {
     Form(Step),
     Portal,
     PortalSignIn,
+    Password,
     Style,
     Icon,
     ErrorText,
@@ -56,7 +57,9 @@ impl Route {
             Route::Form(Step::PortalHome | Step::PortalSearch | Step::PortalProvision)
             | Route::Portal
             | Route::PortalSignIn => Some(Endpoint::Portal),
-            Route::ToDeviceAuth | Route::DeviceAuth | Route::Form(_) => Some(Endpoint::Pages),
+            Route::ToDeviceAuth | Route::DeviceAuth | Route::Password | Route::Form(_) => {
+                Some(Endpoint::Pages)
+            }
             Route::Style | Route::Icon | Route::ErrorText | Route::Robots | Route::Unknown => None,
         }
     }
@@ -85,6 +88,7 @@ fn route(path: &str, is_post: bool, has_v2: bool) -> Route {
         ["kmsi"] => Route::Form(Step::StaySignedIn),
         ["appverify"] => Route::Form(Step::ConfirmSignIn),
         ["getuserrealm.srf"] => Route::OldRealm,
+        ["password"] => Route::Password,
         ["cap"] => Route::Portal,
         ["cap", "signin"] => Route::PortalSignIn,
         ["cap", "search"] => Route::Form(Step::PortalHome),
@@ -97,6 +101,7 @@ fn route(path: &str, is_post: bool, has_v2: bool) -> Route {
         ["common", "pick"] => Route::Form(Step::PickAccount),
         ["common", "username"] => Route::Form(Step::Username),
         ["common", "login"] => Route::Form(Step::Password),
+        ["common", "newpassword"] => Route::Form(Step::NewPassword),
         ["common", "mfa"] => Route::Form(Step::SecondFactor),
         [_, "oauth2", "deviceauth"] if is_post => Route::Form(Step::EnterCode),
         [_, "oauth2", "deviceauth"] => Route::DeviceAuth,
@@ -227,6 +232,10 @@ impl Service {
                 let flow = crate::sessions::Flow::new(crate::sessions::Purpose::Portal, Step::Username);
                 service.ask_account(call, cookie, flow)
             })),
+            Route::Password => Ok(self.open(call, out, |service, call, cookie, _| {
+                let flow = crate::sessions::Flow::new(crate::sessions::Purpose::Password, Step::Username);
+                service.ask_account(call, cookie, flow)
+            })),
             Route::Form(step) => Ok(self.form(call, *step, out)),
             Route::Style => Ok(Answer::fixed("text/css; charset=utf-8", pages::STYLE)),
             Route::Icon => Ok(Answer::fixed("image/svg+xml", pages::ICON)),
@@ -250,6 +259,7 @@ impl Service {
             Step::PickAccount => self.submit(call, &[step], out, Service::account_picked),
             Step::Username => self.submit(call, &[step], out, Service::name_typed),
             Step::Password => self.submit(call, &[step], out, Service::password_typed),
+            Step::NewPassword => self.submit(call, &[step], out, Service::new_password_typed),
             Step::SecondFactor => self.submit(call, &[step], out, Service::digits_typed),
             Step::StaySignedIn => self.submit(call, &[step], out, Service::stay_answered),
             Step::ConfirmSignIn => self.submit(call, &[step], out, Service::sign_in_confirmed),

@@ -36,6 +36,7 @@ pub(crate) enum Step {
     PickAccount,
     Username,
     Password,
+    NewPassword,
     SecondFactor,
     StaySignedIn,
     ConfirmSignIn,
@@ -61,6 +62,8 @@ pub(crate) enum Purpose {
     },
     /// The common-area portal.
     Portal,
+    /// A new password.
+    Password,
 }
 
 /// One way through the pages.
@@ -77,6 +80,8 @@ pub(crate) struct Flow {
     pub(crate) tries: u32,
     /// The account was picked among those of the browser, so its first factor is an older one.
     pub(crate) is_picked: bool,
+    /// The password that replaces the old one once everything else was proved.
+    pub(crate) new_password: Option<Secret>,
     /// The account that the portal is to provision.
     pub(crate) account: Option<Oid>,
     issued_at: Time,
@@ -93,6 +98,7 @@ impl Flow {
             auth_time: 0,
             tries: 0,
             is_picked: false,
+            new_password: None,
             account: None,
             issued_at: Time::ZERO,
         }

@@ -7,19 +7,23 @@
 use net::{Note, Outbox};
 
 use crate::ask::{
-    ask_password, ask_second_factor, ask_username, code_advice, device_of, enter_code, shortened, with_error,
+    ask_new_password, ask_password, ask_second_factor, ask_username, code_advice, device_of, enter_code,
+    shortened, with_error,
 };
 use crate::device_code::NotClaimed;
 use crate::errors::{Fault, stamp};
 use crate::events;
 use crate::mfa;
 use crate::pages::{self, Tile, View};
-use crate::people::{Failures, Tried};
+use crate::people::{Failures, PASSWORD_LIMIT, Tried};
 use crate::profile::Profile;
-use crate::secret::Secret;
+use crate::secret::{Secret, is_same};
 use crate::service::{Call, Service};
 use crate::sessions::{Cookie, Flow, Purpose, Step};
 use crate::turn::Turn;
+
+/// Characters that a new password must have.
+const SHORTEST_PASSWORD: usize = 8;
 
 impl Service {
     /// The page that asks for a code, with `typed` already in it.
@@ -107,7 +111,8 @@ impl Service {
         let tiles: Vec<Tile> =
             self.signed_in(cookie, call).iter().filter_map(|who| self.tile(&who.oid)).collect();
         let device = device_of(&flow);
-        if tiles.is_empty() {
+        // Whoever changes a password must know the old one: being signed in is not enough.
+        if tiles.is_empty() || matches!(flow.purpose, Purpose::Password) {
             return ask_username(flow, "");
         }
         let page = pages::PickAccount { frame: Default::default(), device, tiles };
@@ -193,18 +198,57 @@ impl Service {
             }
         };
         let record = self.people.get(&oid).expect("a right password belongs to an account");
-        let refusal = match () {
-            () if !record.enabled => Some(50057),
-            () if record.is_password_expired => Some(50055),
-            () => None,
-        };
-        if let Some(number) = refusal {
-            return self.refuse(&oid, Fault::of(number), out);
+        if !record.enabled {
+            return self.refuse(&oid, Fault::of(50057), out);
         }
+        let is_expired = record.is_password_expired;
+        let of = record.of();
         flow.is_picked = false;
         flow.oid = Some(oid);
         flow.methods = vec!["pwd".into()];
         flow.auth_time = call.at.unix_secs();
+        if is_expired {
+            out.note(Note::event(events::SIGN_IN_FAILED, of, "AADSTS50055, the password has expired"));
+            return match ask_new_password(flow) {
+                Turn::Next(flow, view) => {
+                    Turn::Next(flow, with_error(view, 50055, "Your password has expired. Choose a new one."))
+                }
+                other => other,
+            };
+        }
+        if matches!(flow.purpose, Purpose::Password) {
+            return ask_new_password(flow);
+        }
+        self.after_first_factor(call, cookie, flow, out)
+    }
+
+    /// A new password was typed. It takes the old one's place only when the second factor was given as well.
+    pub(crate) fn new_password_typed(
+        &mut self,
+        call: &Call,
+        cookie: &mut Cookie,
+        mut flow: Flow,
+        out: &mut Outbox,
+    ) -> Turn {
+        let Some(oid) = flow.oid.clone() else { return Turn::Fail(Fault::of(50089)) };
+        let field = |name| call.form.value(name).unwrap_or_default();
+        let (chosen, again) = (field("newpasswd"), field("confirmnewpasswd"));
+        let objection = match () {
+            () if chosen.chars().count() < SHORTEST_PASSWORD => {
+                Some("A password needs at least 8 characters.")
+            }
+            () if chosen.len() > PASSWORD_LIMIT => Some("This password is too long."),
+            () if !is_same(chosen, again) => Some("The two passwords differ."),
+            () if self.people.is_password(&oid, chosen) => Some("This is the old password."),
+            () => None,
+        };
+        if let Some(text) = objection {
+            return match ask_new_password(flow) {
+                Turn::Next(flow, view) => Turn::Next(flow, with_error(view, 120000, text)),
+                other => other,
+            };
+        }
+        flow.new_password = Some(Secret::from(chosen));
         self.after_first_factor(call, cookie, flow, out)
     }
 

@@ -182,7 +182,6 @@ fn summary(view: &mut View) -> String {
 fn explain(number: u32) -> (&'static str, &'static str) {
     match number {
         50053 => ("Locked for a while", "There were too many tries. Wait a little, then start again."),
-        50055 => ("Your password has run out", "Ask your administrator for a new one."),
         50057 => ("This account is switched off", "Ask your administrator whether that is right."),
         50072 => ("More is needed", "Register a second factor with your administrator, then start again."),
         50089 | 50133 => ("This page is out of date", "Start again; nothing was signed in."),

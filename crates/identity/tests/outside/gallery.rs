@@ -42,6 +42,14 @@ fn walk() -> Vec<(String, String)> {
     keep(browser.send(&mut lab, &form));
     lab.act(|node, now, out| node.block_device_code_flow(false, now, out));
 
+    lab.act(|node, now, out| node.expire_password(crate::lab::BOB, now, out)).unwrap();
+    let mut bob = Browser::new("10.20.1.8");
+    bob.open(&mut lab, "/password");
+    keep(bob.name(&mut lab, crate::lab::BOB).password(&mut lab, "bob-password"));
+    let values = [("newpasswd", "bob-s new one"), ("confirmnewpasswd", "bob-s new one")];
+    bob.submit(&mut lab, "/common/newpassword", &values);
+    keep(bob.stay(&mut lab, "0"));
+
     let mut admin = Browser::new("10.20.1.9");
     admin.open(&mut lab, "/cap");
     admin.name(&mut lab, ADMIN).password(&mut lab, "admin-password");

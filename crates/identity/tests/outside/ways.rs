@@ -227,7 +227,7 @@ fn a_locked_disabled_or_expired_account_is_told_by_number() {
     assert_eq!(browser.password(&mut lab, "bob-password").page(), "password:50053");
     lab.secs(60);
     lab.act(|node, now, out| node.expire_password(BOB, now, out)).unwrap();
-    assert_eq!(browser.password(&mut lab, "bob-password").page(), "error:50055");
+    assert_eq!(browser.password(&mut lab, "bob-password").page(), "new-password:50055");
     lab.act(|node, now, out| node.set_enabled(BOB, false, now, out)).unwrap();
     assert_eq!(at_password(&mut lab, BOB).password(&mut lab, "bob-password").page(), "error:50057");
     assert_eq!(
@@ -235,6 +235,49 @@ fn a_locked_disabled_or_expired_account_is_told_by_number() {
         "password:50126",
         "only who knows the password learns that the account is disabled"
     );
+}
+
+fn choose(lab: &mut Lab, browser: &mut Browser, chosen: &str, again: &str) -> String {
+    let values = [("newpasswd", chosen), ("confirmnewpasswd", again)];
+    browser.submit(lab, "/common/newpassword", &values).page()
+}
+
+#[test]
+fn an_expired_password_is_changed_on_the_way() {
+    let mut lab = Lab::new(Profile::default());
+    let (device, user) = lab.device_code();
+    lab.act(|node, now, out| node.expire_password(ALICE, now, out)).unwrap();
+    let mut browser = Browser::new("10.20.1.7");
+    browser.up_to_password(&mut lab, &user, ALICE).password(&mut lab, "alice-password");
+    assert_eq!(browser.page(), "new-password:50055");
+    for (chosen, again) in
+        [("short", "short"), ("long enough", "long enuff"), ("alice-password", "alice-password")]
+    {
+        assert_eq!(choose(&mut lab, &mut browser, chosen, again), "new-password:120000");
+    }
+    assert_eq!(choose(&mut lab, &mut browser, "long enough", "long enough"), "second-factor");
+    assert_eq!(number(&lab.password(ALICE, "long enough")), 50126, "not before the second factor");
+    let code = digits(lab.unix());
+    browser.second_factor(&mut lab, &code).stay(&mut lab, "0");
+    assert_eq!(browser.page(), "finished");
+    assert_eq!(lab.poll(&device).0, 200);
+    assert_eq!(number(&lab.password(ALICE, "long enough")), 50076);
+}
+
+#[test]
+fn a_person_changes_the_password_only_with_the_old_one() {
+    let mut lab = Lab::new(Profile::default());
+    let token = crate::endpoints::refresh_token(&mut lab);
+    let mut browser = at_password(&mut lab, BOB);
+    browser.password(&mut lab, "bob-password").stay(&mut lab, "0");
+    browser.open(&mut lab, "/password");
+    assert_eq!(browser.page(), "username", "being signed in is not enough");
+    browser.name(&mut lab, BOB).password(&mut lab, "bob-password");
+    assert_eq!(browser.page(), "new-password");
+    assert_eq!(choose(&mut lab, &mut browser, "bob-s new one", "bob-s new one"), "stay-signed-in");
+    assert_eq!(browser.stay(&mut lab, "0").page(), "password-changed");
+    assert_eq!(number(&lab.refresh(&token)), 50173);
+    assert_eq!(lab.password(BOB, "bob-s new one").0, 200);
 }
 
 fn at_second_factor(lab: &mut Lab) -> Browser {

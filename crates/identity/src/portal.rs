@@ -128,7 +128,7 @@ impl Service {
             Err(fault) => return Turn::Fail(fault),
         };
         let name: String = call.form.value("name").unwrap_or_default().trim().chars().take(113).collect();
-        let common_only = call.form.value("common").is_some();
+        let common_only = call.form.value("common") == Some("1");
         let wanted = name.to_lowercase();
         let fits = |record: &&Record| {
             let is_named = record.display_name.to_lowercase().contains(&wanted)

@@ -1,6 +1,6 @@
 //! What administrators and stories do to the service, and what they may look at.
 
-use net::{Note, Outbox, Time, WallClock};
+use net::{Note, Outbox, Time};
 
 use crate::events;
 use crate::identity::Identity;
@@ -169,11 +169,6 @@ impl Identity {
         service.keep(&change, out);
         let tenant = service.setup.tenant.display_name.clone();
         out.note(Note::event(events::KEYS_ROLLED, tenant, "a new key signs"));
-    }
-
-    /// The service's own clock, for stories that set it wrong. It is configuration: a power cycle keeps it.
-    pub fn clock_mut(&mut self) -> &mut WallClock {
-        &mut self.service.setup.clock
     }
 
     /// Device codes that wait for a person.

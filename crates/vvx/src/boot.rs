@@ -328,6 +328,7 @@ impl Boot {
         let next = match &mut self.state {
             State::Fresh => {
                 out.address(None);
+                parts.log.configure(parts.config);
                 let version = parts.firmware.updater();
                 parts.say(
                     now,

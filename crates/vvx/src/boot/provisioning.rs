@@ -67,7 +67,8 @@ pub(super) struct Visit {
     underway: Option<(FetchId, Step)>,
     /// How often it was asked in vain.
     failures: u32,
-    retry_at: Option<Time>,
+    /// When the next file is asked for; the phone takes its time over each.
+    ask_at: Option<Time>,
     has_login: bool,
     master: Master,
     values: BTreeMap<String, String>,
@@ -104,7 +105,7 @@ impl Visit {
             steps: steps.into(),
             underway: None,
             failures: 0,
-            retry_at: None,
+            ask_at: None,
             has_login: false,
             master: Master::default(),
             values: BTreeMap::new(),
@@ -129,10 +130,10 @@ impl Visit {
                 other => self.underway = other,
             }
         }
-        if let Some((retry_at, step)) = self.retry_at.zip(self.steps.front().cloned())
-            && retry_at <= now
+        if let Some((ask_at, step)) = self.ask_at.zip(self.steps.front().cloned())
+            && ask_at <= now
         {
-            self.retry_at = None;
+            self.ask_at = None;
             self.steps.pop_front();
             self.ask(step, now, parts, out);
         }
@@ -141,7 +142,7 @@ impl Visit {
 
     /// When it wants to be woken, besides its request.
     pub(super) fn wake_at(&self) -> Option<Time> {
-        self.retry_at
+        self.ask_at
     }
 
     fn next(&mut self, now: Time, parts: &mut BootParts<'_>, out: &mut Outbox) {
@@ -244,8 +245,10 @@ impl Visit {
                 parts.say(now, "copy", Level::Minor, &text, out);
             }
             What::Master | What::SiteMaster | What::Config | What::Licence if !is_there => {
-                let text = format!("Failed to download file {}: {}", step.file, status.as_u16());
-                parts.say(now, "cfg", Level::Minor, &text, out);
+                if step.what == What::Config || !is_absent {
+                    let text = format!("Failed to download file {}: {}", step.file, status.as_u16());
+                    parts.say(now, "cfg", Level::Minor, &text, out);
+                }
                 // A file that is merely absent is passed over, whatever names it.
                 if !is_absent {
                     self.failed(step.what, now, parts, out);
@@ -264,7 +267,8 @@ impl Visit {
         if step.what == What::Config && !self.steps.iter().any(|step| step.what == What::Config) {
             self.take_over(now, parts, out);
         }
-        self.next(now, parts, out);
+        let pause = parts.firmware.timing().file(parts.random);
+        self.ask_at = Some(now + pause).filter(|_| !self.steps.is_empty());
     }
 
     /// The server did not answer: once more, or never mind.
@@ -280,7 +284,7 @@ impl Visit {
         parts.say(now, "copy", Level::Minor, &format!("{}: {why}", step.file), out);
         if self.failures < self.server.attempts {
             self.steps.push_front(step);
-            self.retry_at = Some(now + self.server.retry_span);
+            self.ask_at = Some(now + self.server.retry_span);
             return;
         }
         let text = format!("Prov|Server '{}' is unresponsive", self.server.url);

@@ -78,6 +78,8 @@ pub struct BootTiming {
     countdown: u64,
     /// Milliseconds from the countdown's end to the application's first request.
     application_start: u64,
+    /// Milliseconds between one file of the provisioning server and the next.
+    file: u64,
     /// How far a real duration may lie from its number, in percent, both ways.
     jitter_percent: u64,
 }
@@ -101,6 +103,11 @@ impl BootTiming {
     /// From the countdown's end to the application's first request.
     pub fn application_start(&self, random: &mut Random) -> Duration {
         self.vary(self.application_start, random)
+    }
+
+    /// Between one file of the provisioning server and the next.
+    pub fn file(&self, random: &mut Random) -> Duration {
+        self.vary(self.file, random)
     }
 
     fn vary(&self, millis: u64, random: &mut Random) -> Duration {

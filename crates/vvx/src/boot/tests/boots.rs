@@ -42,7 +42,7 @@ fn a_phone_goes_through_every_phase_and_knows_its_network_at_the_end() {
     // An office that answers at once leaves no time to see some phases.
     assert!(seen.len() >= 6, "{seen:?}");
     let took = desk.now.as_nanos() / 1_000_000_000;
-    assert!((55..90).contains(&took), "{took} s");
+    assert!((70..95).contains(&took), "{took} s");
     let names = desk.event_names();
     assert_eq!(names, [events::ADDRESS_TAKEN, events::CLOCK_SET]);
 }
@@ -65,7 +65,7 @@ fn without_a_time_server_the_phone_boots_into_1970_and_recovers_when_one_answers
     let mut desk = Desk::in_office(Office { ntp_answers: false, ..Office::default() });
     desk.boot_until(secs(600));
     assert!(desk.booted.is_some() && !desk.clock.is_synced());
-    assert!(desk.clock.read(desk.now).to_string().starts_with("1970-01-01T00:01:"));
+    assert!(desk.clock.read(desk.now).to_string().starts_with("1970-01-01T00:0"));
     assert!(desk.has_logged("the clock is not set"));
     assert!(
         desk.office.asked.contains(&"name time.windows.com.".to_owned()),
@@ -152,7 +152,7 @@ proptest! {
     #[test]
     fn no_datagram_from_a_stranger_stops_a_boot(
         packets in proptest::collection::vec((any::<u16>(), proptest::collection::vec(any::<u8>(), 0..300)), 1..20),
-        at in 0u64..80,
+        at in 0u64..100,
     ) {
         let mut desk = Desk::in_office(Office::default());
         desk.run_until(secs(at));

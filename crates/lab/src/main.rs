@@ -1,1 +1,34 @@
-fn main() {}
+//! The command line: reads files and arguments, picks seeds, tells stories over all cores, prints.
+//!
+//! This is where the machine comes in: files, arguments, the terminal, the stopwatch. Everything below it is
+//! given values.
+
+mod arguments;
+mod certs;
+mod check;
+mod files;
+mod run;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::{Arguments, Command};
+
+/// All passed.
+const PASSED: u8 = 0;
+/// A story failed, or `lab check` found mistakes.
+const FAILED: u8 = 1;
+/// A file is wrong, or the run could not start.
+const BROKEN: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    ExitCode::from(match arguments.command {
+        Command::Run(run) => run::run(&run),
+        Command::Check(check) => check::check(&check),
+        Command::Schema(schema) => check::schema(&schema),
+        Command::Certs(certs) => certs::certs(&certs),
+    })
+}

@@ -135,6 +135,11 @@ impl Registrar {
         }
     }
 
+    /// What it believes the calendar says, to be changed by a story.
+    pub fn clock_mut(&mut self) -> &mut WallClock {
+        &mut self.core.clock
+    }
+
     /// Its name in the story.
     pub fn name(&self) -> &str {
         &self.name

@@ -7,7 +7,7 @@ use site::dhcp::DhcpServer;
 use site::dns::DnsServer;
 use site::ntp::NtpServer;
 use site::provisioning::ProvisioningServer;
-use vvx::Phone;
+use vvx::phone::Phone;
 
 use crate::person::Person;
 

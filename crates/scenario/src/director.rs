@@ -17,7 +17,7 @@ pub use self::told::{Failure, Told};
 
 use crate::cast::Cast;
 use crate::expectation::{self, Verdict};
-use crate::language::{Expect, Never, Since, Step, Text, Verb};
+use crate::language::{Expect, Never, Press, Since, Step, Text, Verb};
 use crate::mistakes::Place;
 
 /// How long a person's step waits for the pages that it leads to.
@@ -40,8 +40,10 @@ enum Wait<'s> {
     Claim { expect: &'s Expect, place: Place, until: Time },
     /// A person's pages, at most until the moment.
     Person { who: NodeId, until: Time },
-    /// A phone that shuts down in good order and comes up again.
+    /// A device whose power comes back at that moment.
     Restart { who: NodeId, on_at: Time },
+    /// A key that will be offered once a screen has passed by itself, at most until the moment.
+    Key { press: &'s Press, place: Place, until: Time },
     /// The lines of a `parallel`.
     Lines(Vec<Line<'s>>),
 }
@@ -89,6 +91,7 @@ impl<'s> Line<'s> {
             Wait::Until(at)
             | Wait::Claim { until: at, .. }
             | Wait::Person { until: at, .. }
+            | Wait::Key { until: at, .. }
             | Wait::Restart { on_at: at, .. } => Some(*at),
             Wait::Lines(lines) => lines.iter().filter_map(Line::wakes_at).min(),
         }
@@ -104,7 +107,7 @@ enum Due {
 }
 
 /// Something that may not come to hold.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Forbidden<'s> {
     never: &'s Never,
     place: Place,
@@ -126,6 +129,8 @@ pub struct Director<'s> {
     last_told: BTreeMap<&'static str, usize>,
     steps_told: u32,
     rules_made: u32,
+    /// The faults laid over packets: name, and the two sides as the story names them.
+    rules: Vec<(String, Option<String>, Option<String>)>,
 }
 
 impl<'s> Director<'s> {
@@ -140,6 +145,7 @@ impl<'s> Director<'s> {
             last_told: BTreeMap::new(),
             steps_told: 0,
             rules_made: 0,
+            rules: Vec::new(),
         }
     }
 
@@ -217,12 +223,11 @@ impl<'s> Director<'s> {
     fn watch_the_forbidden(&mut self) -> Result<(), Failure> {
         let length = self.cast.sim.journal().entries().len();
         for index in 0..self.forbidden.len() {
-            let Forbidden { never, place, since, seen } = &self.forbidden[index];
-            if *seen == length {
+            let Forbidden { never, place, since, seen } = self.forbidden[index];
+            if seen == length {
                 continue;
             }
-            let verdict = expectation::judge(&self.cast, &never.claim, *since, &self.captured);
-            let place = *place;
+            let verdict = expectation::judge(&self.cast, &never.claim, since, &self.captured);
             self.forbidden[index].seen = length;
             if verdict == Verdict::Holds {
                 let title = format!("{} happened, which it never may", expectation::title(&never.claim));
@@ -276,6 +281,13 @@ impl<'s> Director<'s> {
                 self.cast.sim.power_on(who);
                 Ok(None)
             }
+            Wait::Key { press, place, until } => {
+                if now < until && self.passes_by_itself(press.phone.as_str()) {
+                    return Ok(Some(Wait::Key { press, place, until }));
+                }
+                self.press(press.phone.as_str(), press.key.as_str(), place)?;
+                Ok(None)
+            }
             Wait::Lines(mut lines) => {
                 let mut all_done = true;
                 for line in &mut lines {
@@ -287,7 +299,8 @@ impl<'s> Director<'s> {
     }
 
     fn unmet(&self, expect: &Expect, place: Place, instead: &str) -> Failure {
-        let mut title = format!("{} should {}", expectation::who(&expect.claim), expectation::wish(&expect.claim));
+        let mut title =
+            format!("{} should {}", expectation::who(&expect.claim), expectation::wish(&expect.claim));
         if let Some(within) = expect.within {
             title.push_str(&format!(" within {}", net::time::spell(within)));
         }
@@ -307,9 +320,8 @@ impl<'s> Director<'s> {
     }
 
     fn fill(&self, text: &Text, place: Place) -> Result<String, Failure> {
-        text.fill(&self.captured).map_err(|name| {
-            self.failure(Some(place), format!("nothing was captured as `{name}` yet"), None)
-        })
+        text.fill(&self.captured)
+            .map_err(|name| self.failure(Some(place), format!("nothing was captured as `{name}` yet"), None))
     }
 
     fn take_step(&mut self, line: &mut Line<'s>, step: &'s Step) -> Result<Wait<'s>, Failure> {

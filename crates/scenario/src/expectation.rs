@@ -6,8 +6,10 @@ use net::{Note, World as _};
 
 use crate::cast::Cast;
 use crate::language::{
-    Claim, ExpectEvent, ExpectPerson, ExpectPhone, ExpectRegistrar, PageLooks, PhoneLooks, RegistrarFact, Text,
+    Claim, ExpectEvent, ExpectPerson, ExpectPhone, ExpectRegistrar, PageLooks, PhoneLooks, RegistrarFact,
+    Text,
 };
+use crate::yaml::OneOrMany;
 
 /// Whether a claim holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,21 +153,17 @@ fn judge_phone(cast: &Cast, claim: &ExpectPhone, captured: &Captured) -> Option<
         let not = claim.not.as_ref()?;
         // None of it may hold: each part is looked at by itself.
         let parts = split_phone(not);
-        parts.iter().find(|part| phone_lacks(cast, name, part, captured).is_none()).map(|_| {
-            let phone = cast.phone(name);
-            format!("shows `{}`", phone.map_or("off", |phone| phone.screen().id))
-        })
+        let held = parts.iter().any(|part| phone_lacks(cast, name, part, captured).is_none());
+        held.then(|| format!("shows `{}`", cast.screen(name).map_or("off", |screen| screen.id)))
     })
 }
 
+fn nothing() -> OneOrMany<Text> {
+    OneOrMany(Vec::new())
+}
+
 fn split_phone(not: &PhoneLooks) -> Vec<PhoneLooks> {
-    let empty = PhoneLooks {
-        screen: None,
-        offers: Default::default(),
-        says: Default::default(),
-        state: None,
-        account: None,
-    };
+    let empty = PhoneLooks { screen: None, offers: nothing(), says: nothing(), state: None, account: None };
     let mut parts = Vec::new();
     if not.screen.is_some() {
         parts.push(PhoneLooks { screen: not.screen.clone(), ..empty.clone() });
@@ -177,10 +175,10 @@ fn split_phone(not: &PhoneLooks) -> Vec<PhoneLooks> {
         parts.push(PhoneLooks { account: not.account.clone(), ..empty.clone() });
     }
     for label in &not.offers.0 {
-        parts.push(PhoneLooks { offers: crate::yaml::OneOrMany(vec![label.clone()]), ..empty.clone() });
+        parts.push(PhoneLooks { offers: OneOrMany(vec![label.clone()]), ..empty.clone() });
     }
     for text in &not.says.0 {
-        parts.push(PhoneLooks { says: crate::yaml::OneOrMany(vec![text.clone()]), ..empty.clone() });
+        parts.push(PhoneLooks { says: OneOrMany(vec![text.clone()]), ..empty.clone() });
     }
     parts
 }
@@ -188,7 +186,7 @@ fn split_phone(not: &PhoneLooks) -> Vec<PhoneLooks> {
 /// What of `looks` is missing at the phone.
 fn phone_lacks(cast: &Cast, name: &str, looks: &PhoneLooks, captured: &Captured) -> Option<String> {
     let phone = cast.phone(name)?;
-    let screen = phone.screen();
+    let screen = cast.screen(name)?;
     if let Some(wanted) = &looks.screen
         && screen.id != wanted.as_str()
     {
@@ -196,15 +194,15 @@ fn phone_lacks(cast: &Cast, name: &str, looks: &PhoneLooks, captured: &Captured)
     }
     let state = phone.state().name();
     if let Some(wanted) = &looks.state
-        && state != wanted.as_str()
+        && !is_state(state, wanted.as_str())
     {
         return Some(format!("is `{state}` and shows `{}`", screen.id));
     }
     if let Some(wanted) = &looks.account {
         let wanted = cast.upn(wanted.as_str());
         let account = phone.account();
-        if account.as_deref() != wanted.as_deref() {
-            let who = account.as_deref().unwrap_or("nobody");
+        if account != wanted.as_deref() {
+            let who = account.unwrap_or("nobody");
             return Some(format!("is signed in as {who}"));
         }
     }
@@ -214,7 +212,7 @@ fn phone_lacks(cast: &Cast, name: &str, looks: &PhoneLooks, captured: &Captured)
             return Some(format!("shows `{}`, which offers {}", screen.id, list(&screen.labels())));
         }
     }
-    let text = readable(&screen.draw_text());
+    let text = screen_text(&screen);
     for says in &looks.says.0 {
         let says = says.fill(captured).ok()?;
         if !text.contains(&readable(&says)) {
@@ -222,6 +220,21 @@ fn phone_lacks(cast: &Cast, name: &str, looks: &PhoneLooks, captured: &Captured)
         }
     }
     None
+}
+
+/// A locked phone is signed in all the same; who means the lock says `locked`.
+fn is_state(state: &str, wanted: &str) -> bool {
+    state == wanted || (wanted == "signed-in" && state == "locked")
+}
+
+/// Everything that can be read on a screen.
+fn screen_text(screen: &vvx::screen::Screen) -> String {
+    let mut text = vec![screen.title.clone()];
+    text.extend(screen.lines.iter().map(|line| line.text().to_owned()));
+    text.extend(screen.fields.iter().map(|field| format!("{}: {}", field.label, field.shown())));
+    text.extend(screen.labels().into_iter().map(str::to_owned));
+    text.extend(screen.status_bar.iter().flat_map(|bar| bar.warnings.clone()));
+    readable(&text.join("\n"))
 }
 
 fn list(labels: &[&str]) -> String {
@@ -239,16 +252,16 @@ fn judge_person(cast: &Cast, claim: &ExpectPerson, captured: &Captured) -> Optio
     let name = claim.person.as_str();
     page_lacks(cast, name, &looks, captured).or_else(|| {
         let not = claim.not.as_ref()?;
-        let empty = PageLooks { page: None, says: Default::default(), offers: Default::default() };
+        let empty = PageLooks { page: None, says: nothing(), offers: nothing() };
         let mut parts = Vec::new();
         if not.page.is_some() {
             parts.push(PageLooks { page: not.page.clone(), ..empty.clone() });
         }
         for text in &not.says.0 {
-            parts.push(PageLooks { says: crate::yaml::OneOrMany(vec![text.clone()]), ..empty.clone() });
+            parts.push(PageLooks { says: OneOrMany(vec![text.clone()]), ..empty.clone() });
         }
         for label in &not.offers.0 {
-            parts.push(PageLooks { offers: crate::yaml::OneOrMany(vec![label.clone()]), ..empty.clone() });
+            parts.push(PageLooks { offers: OneOrMany(vec![label.clone()]), ..empty.clone() });
         }
         let held = parts.iter().any(|part| page_lacks(cast, name, part, captured).is_none());
         held.then(|| format!("sees `{}`", page_id(cast, name)))
@@ -307,6 +320,7 @@ fn judge_registrar(cast: &Cast, claim: &ExpectRegistrar) -> Option<String> {
 
 fn judge_event(cast: &Cast, claim: &ExpectEvent, since: usize, captured: &Captured) -> Option<String> {
     let wanted_of = claim.of.as_ref().map(|of| cast.event_subjects(of));
+    let by = claim.by.as_ref().map(|by| cast.event_subjects(by));
     let says = claim.says.as_ref().and_then(|says| says.fill(captured).ok()).map(|says| readable(&says));
     let journal = cast.sim.journal();
     let entries = journal.entries().iter().skip(since);
@@ -318,7 +332,8 @@ fn judge_event(cast: &Cast, claim: &ExpectEvent, since: usize, captured: &Captur
                 names.iter().any(|name| name.eq_ignore_ascii_case(of) || Some(name.as_str()) == who)
             });
             let is_said = says.as_ref().is_none_or(|says| readable(text).contains(says));
-            *name == claim.event.as_str() && is_of && is_said
+            let is_by = by.as_ref().is_none_or(|by| by.iter().any(|name| Some(name.as_str()) == who));
+            *name == claim.event.as_str() && is_of && is_by && is_said
         })
         .count();
     let is_so = match claim.count {

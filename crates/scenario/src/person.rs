@@ -163,6 +163,11 @@ impl Person {
         &self.account
     }
 
+    /// Their computer's clock, to be changed.
+    pub fn clock_mut(&mut self) -> &mut WallClock {
+        &mut self.clock
+    }
+
     /// From now on they know this password.
     pub fn learn_password(&mut self, password: &str) {
         self.password = password.to_owned();
@@ -204,7 +209,8 @@ impl Person {
         out: &mut Outbox,
     ) -> Result<(), PersonError> {
         let page = self.page.as_ref().ok_or(PersonError::NoPage)?;
-        let mut form = page.main_form().cloned().ok_or_else(|| PersonError::NoForm { page: page.id.clone() })?;
+        let mut form =
+            page.main_form().cloned().ok_or_else(|| PersonError::NoForm { page: page.id.clone() })?;
         for (name, value) in fields {
             form.fill(name, value).map_err(|known| PersonError::NoField {
                 page: page.id.clone(),

@@ -9,8 +9,11 @@ use crate::language::{Capture, LockCode, Party, Password, SecondFactor, Step, Ve
 use crate::mistakes::Place;
 use crate::person::{Answer, SignInScript};
 
-/// How long a phone stays dark when it restarts in good order.
-const RESTART_PAUSE: Duration = Duration::from_secs(2);
+/// Screens that pass by themselves.
+const PASSING: &[&str] = &["keeping-lock-code", "lock-code-note"];
+
+/// How long a person sits such a screen out.
+const NOTE_PATIENCE: Duration = Duration::from_secs(60);
 
 impl<'s> Director<'s> {
     pub(super) fn act_on_phone(&mut self, step: &'s Step) -> Result<Wait<'s>, Failure> {
@@ -24,19 +27,26 @@ impl<'s> Director<'s> {
                 let who = self.phone_id(on.phone.as_str(), place)?;
                 self.cast.sim.act(who, |actor, now, out| {
                     if let Some(phone) = actor.phone_mut() {
-                        phone.shut_down(now, out);
+                        phone.restart(now, out);
                     }
                 });
-                // What the phone had handed to its flash is written before the lights go out.
-                let on_at = self.cast.sim.now() + RESTART_PAUSE;
-                while self.cast.sim.step(on_at) == net::Step::Happened {}
-                self.cast.sim.power_off(who);
-                return Ok(Wait::Restart { who, on_at: on_at + RESTART_PAUSE });
             }
-            Verb::Press(press) => self.press(press.phone.as_str(), press.key.as_str(), place)?,
+            Verb::Press(press) => {
+                let offers =
+                    self.cast.screen(press.phone.as_str()).is_some_and(|s| s.offers(press.key.as_str()));
+                if !offers && self.passes_by_itself(press.phone.as_str()) {
+                    return Ok(Wait::Key { press, place, until: self.cast.sim.now() + NOTE_PATIENCE });
+                }
+                self.press(press.phone.as_str(), press.key.as_str(), place)?;
+            }
             Verb::Type(typed) => {
                 let text = self.fill(&typed.text, place)?;
-                self.type_text(typed.phone.as_str(), typed.field.as_deref(), &text, place)?;
+                self.type_text(
+                    typed.phone.as_str(),
+                    typed.field.as_ref().map(|field| field.as_str()),
+                    &text,
+                    place,
+                )?;
             }
             Verb::SetLockCode(code) => self.set_lock_code(code, place)?,
             Verb::Unlock(code) => self.unlock(code, place)?,
@@ -46,11 +56,9 @@ impl<'s> Director<'s> {
                 for (name, value) in &configure.parameters {
                     parameters.push((name.clone(), self.fill(value, place)?));
                 }
-                self.cast.sim.act(who, |actor, now, out| {
-                    if let Some(phone) = actor.phone_mut() {
-                        phone.configure(&parameters, now, out);
-                    }
-                });
+                self.on_phone(who, configure.phone.as_str(), place, |phone, now, out| {
+                    phone.configure(&parameters, now, out).map_err(|why| why.to_string())
+                })?;
             }
             Verb::FactoryReset(on) => {
                 let who = self.phone_id(on.phone.as_str(), place)?;
@@ -59,10 +67,6 @@ impl<'s> Director<'s> {
                         phone.factory_reset(now, out);
                     }
                 });
-                let on_at = self.cast.sim.now() + RESTART_PAUSE;
-                while self.cast.sim.step(on_at) == net::Step::Happened {}
-                self.cast.sim.power_off(who);
-                return Ok(Wait::Restart { who, on_at: on_at + RESTART_PAUSE });
             }
             _ => {}
         }
@@ -73,68 +77,62 @@ impl<'s> Director<'s> {
         self.cast.node(name).ok_or_else(|| self.cannot(place, name, "there is no such phone"))
     }
 
-    fn press(&mut self, name: &str, key: &str, place: Place) -> Result<(), Failure> {
-        let who = self.phone_id(name, place)?;
-        let pressed = self.cast.sim.act(who, |actor, now, out| {
-            actor.phone_mut().map(|phone| phone.press(key, now, out).map_err(|why| why.to_string()))
+    /// Does something to a phone; what the phone says against it fails the step.
+    fn on_phone(
+        &mut self,
+        who: NodeId,
+        name: &str,
+        place: Place,
+        act: impl FnOnce(&mut vvx::phone::Phone, net::Time, &mut net::Outbox) -> Result<(), String>,
+    ) -> Result<(), Failure> {
+        let done = self.cast.sim.act(who, |actor, now, out| match actor.phone_mut() {
+            Some(phone) => act(phone, now, out),
+            None => Err("is no phone".to_owned()),
         });
-        match pressed {
-            Some(Ok(())) => Ok(()),
-            Some(Err(why)) => Err(self.cannot(place, name, why)),
-            None => Err(self.cannot(place, name, "is no phone")),
-        }
+        done.map_err(|why| self.cannot(place, name, why))
     }
 
-    fn type_text(&mut self, name: &str, field: Option<&str>, text: &str, place: Place) -> Result<(), Failure> {
-        let who = self.phone_id(name, place)?;
-        let typed = self.cast.sim.act(who, |actor, now, out| {
-            let phone = actor.phone_mut()?;
-            Some(phone.type_text(field, text, now, out).map_err(|why| why.to_string()))
-        });
-        match typed {
-            Some(Ok(())) => Ok(()),
-            Some(Err(why)) => Err(self.cannot(place, name, why)),
-            None => Err(self.cannot(place, name, "is no phone")),
-        }
+    /// Whether a phone shows something that a person sits out: it goes away without a key.
+    pub(super) fn passes_by_itself(&self, name: &str) -> bool {
+        self.cast.screen(name).is_some_and(|screen| PASSING.contains(&screen.id))
     }
 
-    /// Types the code where the phone asks for a new one, and again where it asks to confirm.
+    pub(super) fn press(&mut self, name: &str, key: &str, place: Place) -> Result<(), Failure> {
+        let who = self.phone_id(name, place)?;
+        self.on_phone(who, name, place, |phone, now, out| {
+            phone.press(key, now, out).map_err(|why| why.to_string())
+        })
+    }
+
+    fn type_text(
+        &mut self,
+        name: &str,
+        field: Option<&str>,
+        text: &str,
+        place: Place,
+    ) -> Result<(), Failure> {
+        let who = self.phone_id(name, place)?;
+        self.on_phone(who, name, place, |phone, now, out| {
+            phone.type_text(field, text, now, out).map_err(|why| why.to_string())
+        })
+    }
+
     fn set_lock_code(&mut self, code: &LockCode, place: Place) -> Result<(), Failure> {
-        let name = code.phone.as_str();
         let digits = self.fill(&code.digits, place)?;
-        for screen in ["new-lock-code", "confirm-lock-code"] {
-            self.wants_screen(name, screen, place)?;
-            self.type_text(name, None, &digits, place)?;
-            self.press_first(name, &["Submit", "Enter", "OK", "Select"], place)?;
-        }
-        Ok(())
+        let name = code.phone.as_str();
+        let who = self.phone_id(name, place)?;
+        self.on_phone(who, name, place, |phone, now, out| {
+            phone.set_lock_code(&digits, now, out).map_err(|why| why.to_string())
+        })
     }
 
     fn unlock(&mut self, code: &LockCode, place: Place) -> Result<(), Failure> {
-        let name = code.phone.as_str();
         let digits = self.fill(&code.digits, place)?;
-        if self.cast.phone(name).is_some_and(|phone| phone.screen().id == "locked") {
-            self.press(name, "Unlock", place)?;
-        }
-        self.wants_screen(name, "unlock", place)?;
-        self.type_text(name, None, &digits, place)?;
-        self.press_first(name, &["Submit", "Unlock", "Enter", "OK", "Select"], place)
-    }
-
-    fn wants_screen(&self, name: &str, wanted: &str, place: Place) -> Result<(), Failure> {
-        let shown = self.cast.phone(name).map_or("off", |phone| phone.screen().id);
-        if shown == wanted {
-            return Ok(());
-        }
-        Err(self.cannot(place, name, format!("shows screen `{shown}`, not `{wanted}`")))
-    }
-
-    /// Presses the first of these keys that the screen offers.
-    fn press_first(&mut self, name: &str, keys: &[&str], place: Place) -> Result<(), Failure> {
-        let screen = self.cast.phone(name).map(|phone| phone.screen());
-        let offered = |key: &&&str| screen.as_ref().is_some_and(|screen| screen.offers(key));
-        let key = keys.iter().find(offered).unwrap_or(&keys[0]);
-        self.press(name, key, place)
+        let name = code.phone.as_str();
+        let who = self.phone_id(name, place)?;
+        self.on_phone(who, name, place, |phone, now, out| {
+            phone.unlock(&digits, now, out).map_err(|why| why.to_string())
+        })
     }
 
     pub(super) fn capture(&mut self, capture: &Capture, place: Place) -> Result<(), Failure> {
@@ -142,20 +140,18 @@ impl<'s> Director<'s> {
             let fact = source.fact.as_str();
             let value = match &source.of {
                 Party::Phone(phone) => self.cast.phone(phone.as_str()).and_then(|phone| match fact {
-                    "user-code" => phone.user_code(),
-                    "sign-in-page" => phone.sign_in_page(),
-                    "account" => phone.account(),
-                    "screen" => Some(phone.screen().id.to_owned()),
+                    "user-code" => phone.user_code().map(str::to_owned),
+                    "sign-in-page" => phone.sign_in_page().map(str::to_owned),
+                    "account" => phone.account().map(str::to_owned),
+                    "screen" => Some(phone.screen(self.cast.sim.now()).id.to_owned()),
                     _ => None,
                 }),
-                Party::Person(person) => {
-                    self.cast.person(person.as_str()).and_then(|person| match fact {
-                        "page" => person.page().map(|page| page.id.clone()),
-                        "address" => person.page().map(|page| page.url.to_string()),
-                        "second-factor" => person.second_factor_code(self.cast.sim.now()),
-                        _ => None,
-                    })
-                }
+                Party::Person(person) => self.cast.person(person.as_str()).and_then(|person| match fact {
+                    "page" => person.page().map(|page| page.id.clone()),
+                    "address" => person.page().map(|page| page.url.to_string()),
+                    "second-factor" => person.second_factor_code(self.cast.sim.now()),
+                    _ => None,
+                }),
                 Party::Service(_) | Party::Site(_) => None,
             };
             let Some(value) = value else {
@@ -201,7 +197,9 @@ impl<'s> Director<'s> {
                 let password = match &sign_in.password {
                     Password::Right => match self.cast.password(owner.as_str()) {
                         Some(password) => Answer::Text(password),
-                        None => return Err(self.cannot(place, owner.as_str(), "has no password that is known")),
+                        None => {
+                            return Err(self.cannot(place, owner.as_str(), "has no password that is known"));
+                        }
                     },
                     Password::Wrong => Answer::Wrong,
                     Password::Text(text) => Answer::Text(self.fill(text, place)?),
@@ -261,8 +259,13 @@ impl<'s> Director<'s> {
     }
 
     /// The portal, page by page, as an administrator walks it.
-    fn provision(&mut self, person: &str, account: &str, code: &str, place: Place) -> Result<Wait<'s>, Failure> {
-        let upn = self.cast.upn(account).unwrap_or_else(|| account.to_owned());
+    fn provision(
+        &mut self,
+        person: &str,
+        account: &str,
+        code: &str,
+        place: Place,
+    ) -> Result<Wait<'s>, Failure> {
         let portal = self.cast.portal_address();
         let browse = self.with_person(person, place, |p, now, out| p.browse(&portal, now, out))?;
         self.sit_out(browse);
@@ -277,14 +280,11 @@ impl<'s> Director<'s> {
             self.sit_out(wait);
         }
         let search = self.cast.search_words(account);
-        let fields = [("search".to_owned(), search), ("common_area_only".to_owned(), "no".to_owned())];
-        let known: Vec<(String, String)> = fields
-            .into_iter()
-            .filter(|(name, _)| self.page_has_field(person, name))
-            .collect();
-        let wait = self.with_person(person, place, |p, now, out| p.submit(&known, now, out))?;
+        let choose = format!("Choose {search}");
+        // The list may show common-area accounts only; an administrator who misses one looks at all.
+        let fields = [("name".to_owned(), search), ("common".to_owned(), "no".to_owned())];
+        let wait = self.with_person(person, place, |p, now, out| p.submit(&fields, now, out))?;
         self.sit_out(wait);
-        let choose = format!("Provision {upn}");
         let wait = self.with_person(person, place, |p, now, out| p.click(&choose, now, out))?;
         self.sit_out(wait);
         let fields = [(String::new(), code.to_owned())];
@@ -294,11 +294,6 @@ impl<'s> Director<'s> {
     fn page_of(&self, person: &str) -> String {
         let page = self.cast.person(person).and_then(|person| person.page());
         page.map_or_else(String::new, |page| page.id.clone())
-    }
-
-    fn page_has_field(&self, person: &str, field: &str) -> bool {
-        let page = self.cast.person(person).and_then(|person| person.page());
-        page.and_then(|page| page.main_form()).is_some_and(|form| form.clone().fill(field, "no").is_ok())
     }
 
     /// Lets the lab run until a person's pages are there: for steps that walk through several.

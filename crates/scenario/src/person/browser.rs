@@ -9,7 +9,8 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use net::http::{ClientConnection, HttpError, Limits, Method, Request, Response, header};
 use net::tls::{ClientTls, NameCheck, Trust};
 use net::{
-    Closed, Dial, Input, ListenSecurity, Note, Outbox, Random, Security, StreamEvent, StreamId, Time, WallClock,
+    Closed, Dial, Input, ListenSecurity, Note, Outbox, Random, Security, StreamEvent, StreamId, Time,
+    WallClock,
 };
 use url::Url;
 
@@ -179,7 +180,8 @@ impl Browser {
         let stage = Stage::Resolving { id, tries: 0, again_at: now };
         self.journey = Some(Journey { url, method, body, redirects, deadline, stage });
         let origin = self.origin();
-        let known = self.connections.iter().find(|(_, c)| Some(&c.origin) == origin.as_ref() && !c.http.is_done());
+        let known =
+            self.connections.iter().find(|(_, c)| Some(&c.origin) == origin.as_ref() && !c.http.is_done());
         if let Some((&stream, _)) = known {
             return self.ask(stream, out);
         }
@@ -328,7 +330,9 @@ impl Browser {
                 self.dial(address, out);
                 None
             }
-            (None, ResponseCode::ServFail | ResponseCode::Refused) => self.fail(BrowseError::NoNameServer, out),
+            (None, ResponseCode::ServFail | ResponseCode::Refused) => {
+                self.fail(BrowseError::NoNameServer, out)
+            }
             (None, _) => self.fail(BrowseError::NoSuchName(host), out),
         }
     }
@@ -399,7 +403,8 @@ impl Browser {
         let journey = self.journey.take()?;
         let status = answer.status();
         let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-        if let Some(target) = location.filter(|_| status.is_redirection()).and_then(|to| journey.url.join(to).ok())
+        if let Some(target) =
+            location.filter(|_| status.is_redirection()).and_then(|to| journey.url.join(to).ok())
         {
             out.note(Note::received(peer, format!("{} to {}", status.as_u16(), target.path())));
             let clock = self.clock?;

@@ -62,6 +62,21 @@ fn text_of(element: ElementRef<'_>) -> String {
     element.text().collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// What `aria-labelledby` makes of an element's label: the texts of the elements that it names, one after the other.
+fn labelled_by(element: ElementRef<'_>) -> Option<String> {
+    let ids = element.value().attr("aria-labelledby")?;
+    let root = element
+        .ancestors()
+        .last()
+        .and_then(ElementRef::wrap)
+        .or_else(|| element.ancestors().filter_map(ElementRef::wrap).last())?;
+    let all = selector("[id]");
+    let words = ids
+        .split_whitespace()
+        .filter_map(|id| root.select(&all).find(|named| named.value().attr("id") == Some(id)).map(text_of));
+    Some(words.collect::<Vec<_>>().join(" ")).filter(|label| !label.is_empty())
+}
+
 impl Page {
     /// Reads a document. Any text is some page: what cannot be read is left out.
     pub fn read(url: Url, status: u16, html: &str) -> Page {
@@ -105,7 +120,8 @@ impl Page {
     /// The button that reads `label`, with its form. Case and surrounding blanks do not count.
     pub fn button(&self, label: &str) -> Option<(&Form, &Button)> {
         let wanted = label.trim().to_lowercase();
-        let mut all = self.forms.iter().flat_map(|form| form.buttons.iter().map(move |button| (form, button)));
+        let mut all =
+            self.forms.iter().flat_map(|form| form.buttons.iter().map(move |button| (form, button)));
         all.find(|(_, button)| button.label.to_lowercase() == wanted)
     }
 
@@ -137,6 +153,7 @@ impl Form {
             if is_button {
                 let label = if value.name() == "button" { text_of(element) } else { given.clone() };
                 let label = value.attr("aria-label").map_or(label, str::to_owned);
+                let label = labelled_by(element).unwrap_or(label);
                 let sends = !(value.name() == "button" && kind == "button");
                 buttons.push(Button { label, name, value: given, sends });
                 continue;
@@ -156,7 +173,10 @@ impl Form {
             fields.push(Field {
                 name,
                 value: text,
-                is_typed: kind != "hidden" && !needs_choice && value.name() != "select",
+                is_typed: kind != "hidden"
+                    && !needs_choice
+                    && value.name() != "select"
+                    && value.attr("readonly").is_none(),
                 is_chosen: !needs_choice || value.attr("checked").is_some(),
             });
         }
@@ -226,6 +246,14 @@ mod tests {
         assert_eq!(form.body_for(None), "canary=c&otc=ABC+1&choice=go");
         assert_eq!(form.body_for(Some(cancel)), "canary=c&otc=ABC+1&choice=no");
         assert_eq!(form.action.as_str(), "https://login.contoso.example/next");
+    }
+
+    #[test]
+    fn a_button_reads_as_a_screen_reader_reads_it() {
+        let page = page(
+            "<form><strong id=n>Lobby</strong><button id=b aria-labelledby=\"b n\">Choose</button></form>",
+        );
+        assert_eq!(page.offers(), ["Choose Lobby"]);
     }
 
     #[test]

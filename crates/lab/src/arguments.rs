@@ -1,0 +1,172 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A lab for desk phones: tells stories about phones, their network, their sign-in and their pool, the same way
+/// again and again.
+#[derive(Debug, Parser)]
+#[command(name = "lab", version, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Tell stories and say what came of them
+    Run(Run),
+    /// Read stories and tell none: every mistake at once
+    Check(Check),
+    /// Print the JSON Schema of stories or of lab.yaml, or the list of verbs
+    Schema(Schema),
+    /// Make, show and export the lab's own certificates
+    Certs(Certs),
+}
+
+/// Tell stories.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Stories, and folders of stories
+    #[arg(required = true, value_name = "STORY|DIR")]
+    pub paths: Vec<PathBuf>,
+    /// The seed instead of the lab's own; the same seed gives the same run
+    #[arg(long, conflicts_with = "seeds")]
+    pub seed: Option<u64>,
+    /// Tell every story once for each seed from A to B, both included
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
+    pub seeds: Option<Seeds>,
+    /// The lab of stories that name none
+    #[arg(long, default_value = "lab.yaml")]
+    pub lab: PathBuf,
+    /// Print the ladder of messages after each story
+    #[arg(long)]
+    pub ladder: bool,
+    /// Write a report of each story into this folder: its ladder, its phones' logs, its outcome
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Write the outcomes as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// How many stories are told at a time; all cores if not given
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// How outcomes are printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Print failures only
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Read stories.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Stories, and folders of stories
+    #[arg(required = true, value_name = "STORY|DIR")]
+    pub paths: Vec<PathBuf>,
+    /// The lab of stories that name none
+    #[arg(long, default_value = "lab.yaml")]
+    pub lab: PathBuf,
+}
+
+/// Print what editors and readers need.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// Of what
+    #[arg(value_enum)]
+    pub of: SchemaOf,
+}
+
+/// Of what a schema is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// The JSON Schema of lab.yaml
+    Lab,
+    /// The JSON Schema of stories
+    Story,
+    /// The list of verbs, as Markdown
+    Verbs,
+}
+
+/// The lab's own certificates.
+#[derive(Debug, Args)]
+pub struct Certs {
+    /// What to do with them
+    #[command(subcommand)]
+    pub what: CertsCommand,
+}
+
+/// What to do with the lab's certificates.
+#[derive(Debug, Subcommand)]
+pub enum CertsCommand {
+    /// Make the authorities and server certificates that are missing, with keys of this machine's own
+    Make(CertsPlace),
+    /// Show what there is: for whom, by whom, until when, and its fingerprint
+    Show(CertsPlace),
+    /// Print the authorities' root certificates as PEM, for others to trust
+    Export(CertsPlace),
+}
+
+/// Where certificates are, and for which lab.
+#[derive(Debug, Args)]
+pub struct CertsPlace {
+    /// The folder of certificates and keys
+    #[arg(long, default_value = "certs", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The lab whose names they carry
+    #[arg(long, default_value = "lab.yaml")]
+    pub lab: PathBuf,
+}
+
+/// How outcomes are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// One JSON object a line, for machines
+    Json,
+}
+
+/// A range of seeds, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seeds {
+    /// The first.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+}
+
+fn parse_seeds(text: &str) -> Result<Seeds, String> {
+    let (first, last) = text.split_once("..").ok_or("two numbers with `..` between them, such as 1..1000")?;
+    let number = |text: &str| text.trim().parse::<u64>().map_err(|_| format!("`{text}` is no number"));
+    let seeds = Seeds { first: number(first)?, last: number(last)? };
+    if seeds.first > seeds.last {
+        return Err("the first seed is larger than the last".to_owned());
+    }
+    if seeds.last - seeds.first >= 10_000_000 {
+        return Err("more than ten million seeds".to_owned());
+    }
+    Ok(seeds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn seeds_are_a_range_with_both_ends() {
+        assert_eq!(parse_seeds("1..1000"), Ok(Seeds { first: 1, last: 1000 }));
+        assert!(parse_seeds("9..1").is_err());
+        assert!(parse_seeds("7").is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! Files: the disk as a library of stories, and folders of stories.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use scenario::language::{Library, ReadError};
+
+/// The folder whose files are parts that stories include, not stories.
+const PARTS: &str = "parts";
+
+/// How many stories one folder may hold, and how deep it may be.
+const STORIES_MAX: usize = 100_000;
+const DEPTH_MAX: usize = 32;
+
+/// The disk.
+pub struct DiskLibrary;
+
+impl Library for DiskLibrary {
+    fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, ReadError> {
+        let fail = |why: std::io::Error| ReadError(spell(&why));
+        #[expect(clippy::disallowed_methods, reason = "this is where files come in")]
+        let file = File::open(path).map_err(fail)?;
+        if file.metadata().map_err(fail)?.is_dir() {
+            return Err(ReadError("is a folder".to_owned()));
+        }
+        let mut bytes = Vec::new();
+        // One byte more than allowed tells that there was more.
+        file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(fail)?;
+        Ok(bytes)
+    }
+}
+
+fn spell(why: &std::io::Error) -> String {
+    match why.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "may not be read".to_owned(),
+        _ => why.to_string(),
+    }
+}
+
+/// The stories that `paths` name: files as they are, folders with every `.yaml` and `.yml` in them, in order of
+/// their names. Folders called `parts` hold what stories include and are left out.
+///
+/// # Errors
+///
+/// A sentence if a path is not there or a folder holds no story.
+pub fn stories(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let before = found.len();
+            walk(path, 0, &mut found)?;
+            if found.len() == before {
+                return Err(format!("{}: no story in this folder", path.display()));
+            }
+        } else if path.exists() {
+            found.push(path.clone());
+        } else {
+            return Err(format!("{}: there is no such file or folder", path.display()));
+        }
+    }
+    Ok(found)
+}
+
+fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), String> {
+    if depth > DEPTH_MAX {
+        return Err(format!("{}: folders are nested more than {DEPTH_MAX} deep", folder.display()));
+    }
+    let entries = fs::read_dir(folder).map_err(|why| format!("{}: {}", folder.display(), spell(&why)))?;
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+        if path.is_dir() {
+            if name != PARTS && !name.starts_with('.') {
+                walk(&path, depth + 1, found)?;
+            }
+        } else if matches!(path.extension().and_then(|end| end.to_str()), Some("yaml" | "yml")) {
+            if found.len() >= STORIES_MAX {
+                return Err(format!("more than {STORIES_MAX} stories"));
+            }
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Writes a file, and the folders above it.
+///
+/// # Errors
+///
+/// A sentence with the path and what went wrong.
+pub fn write(path: &Path, text: &[u8]) -> Result<(), String> {
+    let fail = |why: std::io::Error| format!("{}: cannot be written: {}", path.display(), spell(&why));
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(fail)?;
+    }
+    #[expect(clippy::disallowed_methods, reason = "this is where files go out")]
+    fs::write(path, text).map_err(fail)
+}
+
+/// Writes a file that only its owner may read; whole, or not at all.
+///
+/// # Errors
+///
+/// A sentence with the path and what went wrong.
+pub fn write_secret(path: &Path, text: &[u8]) -> Result<(), String> {
+    use std::io::Write as _;
+    let fail = |why: std::io::Error| format!("{}: cannot be written: {}", path.display(), spell(&why));
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(fail)?;
+    }
+    let fresh = path.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    let mut file = options.open(&fresh).map_err(fail)?;
+    file.write_all(text).and_then(|()| file.sync_all()).map_err(fail)?;
+    fs::rename(&fresh, path).map_err(fail)
+}

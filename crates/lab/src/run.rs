@@ -1,0 +1,190 @@
+//! `lab run`: stories told over all cores, and what came of them in the order in which they were named.
+
+mod outcomes;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use scenario::language::{Reading, Story, read_story};
+use scenario::mistakes::Colour;
+use scenario::report::{Detail, Outcome, ladder};
+
+use self::outcomes::{Printer, junit};
+use crate::arguments::{Run, Seeds};
+use crate::files::{self, DiskLibrary, stories};
+use crate::{BROKEN, FAILED, PASSED, terminal};
+
+/// One telling: a case of a story with a seed.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    story: usize,
+    case: usize,
+    seed: Option<u64>,
+}
+
+/// What came of a telling, with what it cost.
+#[derive(Debug)]
+struct Done {
+    outcome: Outcome,
+    took: Duration,
+    ladder: Option<String>,
+}
+
+/// Tells the stories.
+pub fn run(arguments: &Run) -> u8 {
+    let colour = terminal::colour();
+    let read = match read_all(arguments, colour) {
+        Ok(read) => read,
+        Err(status) => return status,
+    };
+    let jobs = jobs(&read, arguments);
+    let mut printer = Printer::new(arguments, colour);
+    let done = tell_all(&read, &jobs, arguments, colour, &mut printer);
+    let mut broken = false;
+    if let Some(path) = &arguments.junit {
+        broken |= complain(files::write(path, junit(&done).as_bytes()));
+    }
+    if let Some(folder) = &arguments.report {
+        for one in &done {
+            broken |= complain(write_report(folder, one));
+        }
+    }
+    printer.finish(&done);
+    let failed = done.iter().any(|one| one.outcome.failure.is_some());
+    match (broken || printer.is_broken(), failed) {
+        (true, _) => BROKEN,
+        (false, true) => FAILED,
+        (false, false) => PASSED,
+    }
+}
+
+fn complain(result: Result<(), String>) -> bool {
+    match result {
+        Ok(()) => false,
+        Err(why) => {
+            eprintln!("lab: {why}");
+            true
+        }
+    }
+}
+
+fn read_all(arguments: &Run, colour: Colour) -> Result<Vec<Story>, u8> {
+    let paths = stories(&arguments.paths).map_err(|why| {
+        eprintln!("lab: {why}");
+        BROKEN
+    })?;
+    let lab = arguments.lab.display().to_string();
+    let reading = Reading { library: &DiskLibrary, vocabulary: scenario::run::vocabulary(), lab: &lab };
+    let mut read = Vec::new();
+    let mut printed = std::collections::BTreeSet::new();
+    for path in paths {
+        match read_story(&path.display().to_string(), reading) {
+            Ok(story) => read.push(story),
+            Err(mistakes) => {
+                let text = mistakes.render(colour);
+                if printed.insert(text.clone()) {
+                    eprint!("{text}");
+                }
+            }
+        }
+    }
+    if printed.is_empty() { Ok(read) } else { Err(BROKEN) }
+}
+
+fn jobs(read: &[Story], arguments: &Run) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for (story, of) in read.iter().enumerate() {
+        for case in 0..of.cases.len() {
+            match arguments.seeds {
+                Some(Seeds { first, last }) => {
+                    jobs.extend((first..=last).map(|seed| Job { story, case, seed: Some(seed) }));
+                }
+                None => jobs.push(Job { story, case, seed: arguments.seed }),
+            }
+        }
+    }
+    jobs
+}
+
+/// Tells every job, each on one core, and hands what came of them to the printer in the jobs' order.
+fn tell_all(
+    read: &[Story],
+    jobs: &[Job],
+    arguments: &Run,
+    colour: Colour,
+    printer: &mut Printer,
+) -> Vec<Done> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = arguments.jobs.map_or(cores, usize::from).min(jobs.len()).max(1);
+    let next = AtomicUsize::new(0);
+    let waiting: Mutex<BTreeMap<usize, Result<Done, String>>> = Mutex::new(BTreeMap::new());
+    let arrived = std::sync::Condvar::new();
+    let keeps_ladder = arguments.ladder || arguments.report.is_some();
+    let mut all = Vec::with_capacity(jobs.len());
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(job) = jobs.get(index) else { return };
+                    let done = tell_one(&read[job.story], *job, colour, keeps_ladder);
+                    let mut waiting = waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    waiting.insert(index, done);
+                    arrived.notify_all();
+                }
+            });
+        }
+        for index in 0..jobs.len() {
+            let mut guard = waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let done = loop {
+                if let Some(done) = guard.remove(&index) {
+                    break done;
+                }
+                guard = arrived.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner);
+            };
+            drop(guard);
+            match done {
+                Ok(done) => {
+                    printer.print(&done);
+                    all.push(done);
+                }
+                Err(why) => printer.broken(&read[jobs[index].story].file, &why),
+            }
+        }
+    });
+    all
+}
+
+fn tell_one(story: &Story, job: Job, colour: Colour, keeps_ladder: bool) -> Result<Done, String> {
+    #[expect(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        reason = "the stopwatch of the tool itself"
+    )]
+    let started = std::time::Instant::now();
+    let (outcome, told) = scenario::run::tell(story, &story.cases[job.case], job.seed, colour)?;
+    let took = started.elapsed();
+    let ladder = keeps_ladder.then(|| {
+        use scenario::World as _;
+        ladder(told.cast.sim.journal(), Detail::Told)
+    });
+    Ok(Done { outcome, took, ladder })
+}
+
+fn write_report(folder: &Path, done: &Done) -> Result<(), String> {
+    let outcome = &done.outcome;
+    let stem: String = format!("{} {} {}", outcome.file, outcome.name, outcome.seed)
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .collect();
+    let stem: Vec<&str> = stem.split('-').filter(|part| !part.is_empty()).collect();
+    let stem = stem.join("-");
+    if let Some(ladder) = &done.ladder {
+        files::write(&folder.join(format!("{stem}.ladder.txt")), ladder.as_bytes())?;
+    }
+    let json = format!("{:#}\n", outcomes::json(done));
+    files::write(&folder.join(format!("{stem}.json")), json.as_bytes())
+}

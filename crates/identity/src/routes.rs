@@ -172,7 +172,10 @@ impl Service {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 Ok(Answer::text(status, "The story ordered this answer.\n"))
             }
-            Some(Ordered::Error(number)) => Err(Fault::of(number)),
+            // A number that the service does not know is a fault of the story, and the service says so.
+            Some(Ordered::Error(number)) => {
+                Err(Fault::about(if crate::errors::is_known(number) { number } else { 50000 }, "it"))
+            }
             None if matches!(route, Route::Form(_)) && is_get => {
                 // Somebody reloaded or bookmarked the middle of a way.
                 let start = if route.endpoint() == Some(Endpoint::Portal) { "cap" } else { "device" };

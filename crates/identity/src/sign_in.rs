@@ -133,6 +133,11 @@ impl Service {
         flow.upn = self.people.get(&who.oid).map(|record| record.upn.clone()).unwrap_or_default();
         (flow.oid, flow.methods, flow.auth_time) = (Some(who.oid), who.methods, who.auth_time);
         flow.is_picked = true;
+        // Tokens of a sign-in that is too old would be refused at once, so the person signs in again.
+        let age = call.at.unix_secs().saturating_sub(flow.auth_time);
+        if self.policies.sign_in_frequency.is_some_and(|often| age >= often.as_secs() as i64) {
+            return ask_password(flow);
+        }
         self.after_first_factor(call, cookie, flow, out)
     }
 

@@ -361,6 +361,8 @@ fn a_story_orders_the_next_answers() {
     let stream = lab.connect("10.20.2.5", 443);
     lab.send(stream, b"GET /common/discovery/keys HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(lab.written(stream).is_empty() && lab.closed.contains(&stream));
+    lab.node.answer_next(Endpoint::Token, 1, Ordered::Error(12345));
+    assert_eq!(number(&lab.poll(&device)), 50000, "a number that there is not");
     lab.node.answer_next(Endpoint::Pages, 1, Ordered::Error(50000));
     assert_eq!(Browser::new("10.20.1.7").open(&mut lab, "/common/oauth2/deviceauth").page(), "error:50000");
 }

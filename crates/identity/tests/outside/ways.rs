@@ -377,6 +377,26 @@ fn other_conditions_have_their_own_numbers() {
 }
 
 #[test]
+fn a_browser_whose_sign_in_is_too_old_asks_for_the_password_again() {
+    let mut lab = Lab::new(Profile::default());
+    let (_, user) = lab.device_code();
+    let mut browser = Browser::new("10.20.1.7");
+    browser.approve(&mut lab, &user, BOB, "bob-password");
+    let often = Some(std::time::Duration::from_secs(3600));
+    let policies = Policies { sign_in_frequency: often, ..Policies::default() };
+    lab.act(|node, now, out| node.set_policy(policies, now, out));
+    let bob = lab.node.account(BOB, lab.now).unwrap().oid;
+    for (wait, wanted) in [(3599, "finished"), (1, "password")] {
+        lab.secs(wait);
+        let (_, user) = lab.device_code();
+        browser.enter_code(&mut lab, &user).confirm_app(&mut lab, "continue");
+        assert_eq!(browser.submit(&mut lab, "/common/pick", &[("account", &bob)]).page(), wanted);
+    }
+    browser.password(&mut lab, "bob-password").stay(&mut lab, "0");
+    assert_eq!(browser.page(), "finished");
+}
+
+#[test]
 fn an_application_that_nobody_agreed_to_needs_an_administrator() {
     let mut setup = setup(Profile::default());
     setup.applications[0] = Application { consented: false, ..Application::phone() };

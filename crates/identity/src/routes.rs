@@ -26,6 +26,7 @@ const TARGET_LIMIT: usize = 4 << 10;
 enum Route {
     DeviceCode(String, Version),
     Token(String, Version),
+    Authorize,
     Configuration(String, Version),
     Keys(String, Version),
     Instances,
@@ -57,7 +58,7 @@ impl Route {
             Route::Form(Step::PortalHome | Step::PortalSearch | Step::PortalProvision)
             | Route::Portal
             | Route::PortalSignIn => Some(Endpoint::Portal),
-            Route::ToDeviceAuth | Route::DeviceAuth | Route::Password | Route::Form(_) => {
+            Route::ToDeviceAuth | Route::DeviceAuth | Route::Authorize | Route::Password | Route::Form(_) => {
                 Some(Endpoint::Pages)
             }
             Route::Style | Route::Icon | Route::ErrorText | Route::Robots | Route::Unknown => None,
@@ -105,6 +106,7 @@ fn route(path: &str, is_post: bool, has_v2: bool) -> Route {
         ["common", "mfa"] => Route::Form(Step::SecondFactor),
         [_, "oauth2", "deviceauth"] if is_post => Route::Form(Step::EnterCode),
         [_, "oauth2", "deviceauth"] => Route::DeviceAuth,
+        [_, "oauth2", "authorize"] | [_, "oauth2", "v2.0", "authorize"] => Route::Authorize,
         [tenant, "oauth2", "devicecode"] => Route::DeviceCode(own(tenant), Version::V1),
         [tenant, "oauth2", "token"] => Route::Token(own(tenant), Version::V1),
         [tenant, ".well-known", "openid-configuration"] => Route::Configuration(own(tenant), Version::V1),
@@ -152,6 +154,7 @@ impl Service {
             at,
             peer,
             is_form: is_form(&head),
+            has_authorization: head.headers.contains_key(header::AUTHORIZATION),
             is_foreign: is_foreign(&head, &self.setup.host),
             query,
             form,
@@ -211,6 +214,8 @@ impl Service {
                 must_be_form(call)?;
                 self.token(call, tenant, *version, out)
             }
+            // The address that pools announce; phones take only the authority from it.
+            Route::Authorize => Err(Fault::about(90023, "only devices sign in here")),
             Route::Configuration(tenant, version) => self.openid_configuration(tenant, *version),
             Route::Keys(tenant, version) => self.keys(tenant, *version),
             Route::Instances => self.instances(call.query.value("authorization_endpoint")),
@@ -289,6 +294,10 @@ impl Service {
         };
         if let Some(wait) = fault.retry_after {
             answer.set(header::RETRY_AFTER, &wait.to_string());
+        }
+        if answer.response.status() == StatusCode::UNAUTHORIZED && call.has_authorization {
+            // RFC 6749 §5.2: who tried by header is told by header.
+            answer.set(header::WWW_AUTHENTICATE, &format!("Basic realm=\"{}\"", self.setup.host));
         }
         if fault.number == 900561 {
             answer.set(header::ALLOW, &fault.detail);

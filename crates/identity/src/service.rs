@@ -225,6 +225,8 @@ pub(crate) struct Call {
     pub(crate) cookie: Option<Cookie>,
     /// The body says that it is a form.
     pub(crate) is_form: bool,
+    /// The client tried to prove itself by an `Authorization` header.
+    pub(crate) has_authorization: bool,
     /// A browser says that another site sent the form.
     pub(crate) is_foreign: bool,
 }

@@ -163,6 +163,10 @@ fn applications_and_resources_can_be_switched_off() {
     assert_eq!(number(&ask(&mut lab, "off", SYSTEM)), 70001);
     let confidential = ask(&mut lab, "secret", SYSTEM);
     assert_eq!((number(&confidential), confidential.0.as_u16()), (7000218, 401));
+    let mut by_header = post("/common/oauth2/token", &[("grant_type", URN), ("client_id", "secret")]);
+    by_header.headers_mut().insert(header::AUTHORIZATION, "Basic eDp5".parse().unwrap());
+    let answer = lab.ask("10.20.2.5", by_header);
+    assert_eq!(answer.headers()[header::WWW_AUTHENTICATE], "Basic realm=\"login.contoso.example\"");
     assert_eq!(number(&ask(&mut lab, PHONE, identity::setup::MAIL_SYSTEM)), 500014);
     // A code and a refresh token belong to the client that got them.
     let token = refresh_token(&mut lab);

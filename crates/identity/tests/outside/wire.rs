@@ -18,6 +18,7 @@ fn every_answer_keeps_browsers_and_caches_honest() {
         get("/device"),
         get("/cap"),
         get("/nowhere"),
+        get("/common/oauth2/authorize?client_id=x"),
         get("/common/discovery/keys"),
         get("/common/oauth2/token"),
         get("/common/login"),

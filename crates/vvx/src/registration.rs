@@ -104,7 +104,7 @@ enum Patience {
 enum Link {
     Down,
     Resolving,
-    Dialling(StreamId, SocketAddr),
+    Dialling(StreamId),
     Up(Up),
 }
 
@@ -134,6 +134,8 @@ enum Step {
     Registered,
     /// Registered, and a refresh is out.
     Refreshing,
+    /// The pool's root is not known, and may be on its way.
+    Untrusted,
     /// Over until somebody starts it again.
     Stopped,
 }
@@ -176,6 +178,7 @@ pub struct Registration {
     register: Option<Pending>,
     subscribe: Option<Pending>,
     association: Option<SecurityAssociation>,
+    service: Option<Url>,
     call_id: String,
     cseq: u32,
     gruu: Option<String>,
@@ -224,6 +227,7 @@ impl Registration {
             register: None,
             subscribe: None,
             association: None,
+            service: None,
             call_id: random.hex(32),
             cseq: 0,
             gruu: None,
@@ -237,9 +241,9 @@ impl Registration {
         }
     }
 
-    /// Whether the pool's last word was 200 and the stream stands.
+    /// Whether the pool's last word was 200 and the stream stands. Proving oneself anew does not interrupt it.
     pub fn is_registered(&self) -> bool {
-        matches!(self.step, Step::Registered | Step::Refreshing) && matches!(self.link, Link::Up(_))
+        matches!(self.link, Link::Up(_)) && self.has_been_registered && !self.has_been_lost
     }
 
     /// The registrar in use.
@@ -250,7 +254,7 @@ impl Registration {
     /// Whether the stream is this machine's.
     pub fn owns(&self, stream: StreamId) -> bool {
         match &self.link {
-            Link::Dialling(own, _) => *own == stream,
+            Link::Dialling(own) => *own == stream,
             Link::Up(up) => up.stream == stream,
             Link::Down | Link::Resolving => false,
         }
@@ -344,6 +348,27 @@ impl Registration {
         self.timers = Timers::default();
     }
 
+    /// The registrars that it knows, the one in use first.
+    pub fn servers(&self) -> Vec<Server> {
+        let (before, from) = self.servers.split_at(self.server.min(self.servers.len()));
+        [from, before].concat()
+    }
+
+    /// Where the registrar's last challenge said that certificates are to be had.
+    pub fn certificate_service(&self) -> Option<&Url> {
+        self.service.as_ref()
+    }
+
+    /// Whether it waits for what [`Said::UnknownIssuer`] leads to.
+    pub fn waits_for_issuer(&self) -> bool {
+        matches!(self.step, Step::Untrusted)
+    }
+
+    /// The root behind [`Said::UnknownIssuer`] is not to be had: tries elsewhere, later, or gives up.
+    pub fn issuer_stays_unknown(&mut self, now: Time, tools: &mut Tools<'_>, out: &mut Outbox) -> Vec<Said> {
+        self.setback("certificate is signed by an unknown authority".to_owned(), None, now, tools, out)
+    }
+
     /// Closes the stream without a word.
     pub fn hang_up(&mut self, out: &mut Outbox) {
         self.stop(out);
@@ -359,7 +384,7 @@ impl Registration {
     ) -> Vec<Said> {
         match event {
             StreamEvent::Opened { local, peer } => {
-                if let Link::Dialling(stream, _) = self.link {
+                if let Link::Dialling(stream) = self.link {
                     self.timers.connect_until = None;
                     let framer = Framer::for_client();
                     self.link = Link::Up(Up { stream, local, peer, framer, sent_at: now });
@@ -444,18 +469,10 @@ impl Registration {
         };
         let stream = out.open(Dial { to, security: Security::Tls(tls) });
         self.timers.connect_until = Some(now + CONNECT_WITHIN);
-        self.link = Link::Dialling(stream, to);
+        self.link = Link::Dialling(stream);
     }
 
     fn closed(&mut self, why: &Closed, now: Time, tools: &mut Tools<'_>, out: &mut Outbox) -> Vec<Said> {
-        let peer = match &self.link {
-            Link::Dialling(_, peer) => Some(*peer),
-            Link::Up(up) => Some(up.peer),
-            Link::Down | Link::Resolving => None,
-        };
-        if let Some(with) = peer {
-            out.note(Note::Broken { with, text: why.to_string() });
-        }
         let was_dialling = matches!(self.link, Link::Dialling(..));
         self.link = Link::Down;
         self.timers.connect_until = None;
@@ -465,10 +482,9 @@ impl Registration {
             return Vec::new();
         }
         match why {
-            Closed::Tls(net::tls::TlsError::UnknownIssuer)
-                if was_dialling && self.patience == Patience::Interactive =>
-            {
+            Closed::Tls(net::tls::TlsError::UnknownIssuer) if was_dialling => {
                 let host = self.servers.get(self.server).map(|server| server.host.clone());
+                self.step = Step::Untrusted;
                 vec![Said::UnknownIssuer(host.unwrap_or_default())]
             }
             Closed::Tls(net::tls::TlsError::NotYetValid { .. }) => {
@@ -487,9 +503,6 @@ impl Registration {
         tools: &mut Tools<'_>,
         out: &mut Outbox,
     ) -> Vec<Said> {
-        let was_registered = matches!(self.step, Step::Registered | Step::Refreshing | Step::Completing)
-            && self.has_been_registered
-            && !self.has_been_lost;
         self.drop_link(out);
         self.moves = 0;
         let is_last = self.server + 1 >= self.servers.len();
@@ -506,9 +519,16 @@ impl Registration {
             }
         }
         self.timers.retry_at = Some(now + self.backoff.next(asked, tools.random));
-        let is_news = was_registered || !self.has_been_lost;
-        self.has_been_lost = true;
+        let is_news = !std::mem::replace(&mut self.has_been_lost, true);
         if is_news && self.patience == Patience::Endless { vec![Said::Lost(why)] } else { Vec::new() }
+    }
+
+    /// The pool let go of the phone, to be registered elsewhere.
+    fn deactivated(&mut self, why: String, now: Time, out: &mut Outbox) -> Vec<Said> {
+        self.has_been_lost = true;
+        let mut said = vec![Said::Lost(why)];
+        said.extend(self.start(now, out));
+        said
     }
 
     fn stop(&mut self, out: &mut Outbox) {
@@ -519,7 +539,7 @@ impl Registration {
 
     fn drop_link(&mut self, out: &mut Outbox) {
         match std::mem::replace(&mut self.link, Link::Down) {
-            Link::Dialling(stream, _) => out.close(stream),
+            Link::Dialling(stream) => out.close(stream),
             Link::Up(up) => out.close(up.stream),
             Link::Down | Link::Resolving => {}
         }

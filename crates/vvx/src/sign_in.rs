@@ -34,6 +34,9 @@ use self::ticket::{Proof, Ticket};
 use self::tokens::{Secret, Tokens, is_address};
 use self::web_code::{Application, Shown, WebCode};
 
+/// From how many hosts roots are taken on first use; the device has six slots for such certificates.
+const ROOT_HOSTS_MAX: usize = 6;
+
 /// How somebody signs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -89,8 +92,10 @@ pub struct Context {
     pub hints: Hints,
     /// The device as web services name it: a UUID without braces.
     pub device: String,
-    /// Whether an unknown pool's root may be taken on first use: none is pinned, and nobody switched it off.
-    pub may_take_root: bool,
+    /// Hosts whose root is pinned already: another one is never taken from them.
+    pub pinned: Vec<String>,
+    /// Whether the root of a host that was never met may be taken on first use.
+    pub may_take_roots: bool,
     /// The cryptography.
     pub crypto: Crypto,
 }
@@ -108,8 +113,8 @@ pub enum Want {
     Expired,
     /// The owner is known: the person is done and the phone goes on.
     Owner(String),
-    /// Trust these roots from now on, where the pool is concerned.
-    Pin(Vec<Root>),
+    /// Trust these roots of that host from now on, where the pool is concerned.
+    Pin(String, Vec<Root>),
     /// Register at one of these.
     Register(Vec<Server>),
     /// Start the registration over: a root that it missed is trusted now.
@@ -164,8 +169,8 @@ enum Then {
 enum Interlude {
     /// Repeat the request; the failure is what it met.
     Ask(Ask, ask::Failure),
-    /// Start the registration over.
-    Reconnect,
+    /// Start the registration over at that host.
+    Reconnect(String),
 }
 
 /// One sign-in, or one renewal.
@@ -250,6 +255,14 @@ impl SignIn {
         (sign_in, wants)
     }
 
+    /// Nothing but the root of a pool that a signed-in phone was sent to.
+    pub fn root_only(host: &str, method: Method, context: Context, random: Random) -> (SignIn, Vec<Want>) {
+        let mut sign_in = SignIn::new(method, context, random, Stage::Done);
+        sign_in.is_renewal = true;
+        let wants = sign_in.unknown_issuer(host);
+        (sign_in, wants)
+    }
+
     fn new(method: Method, context: Context, random: Random, stage: Stage) -> SignIn {
         SignIn {
             context,
@@ -326,6 +339,12 @@ impl SignIn {
         }
     }
 
+    fn may_take_root(&self, host: &str) -> bool {
+        self.context.may_take_roots
+            && self.context.pinned.len() < ROOT_HOSTS_MAX
+            && !self.context.pinned.iter().any(|known| known.eq_ignore_ascii_case(host))
+    }
+
     fn ask(&mut self, ask: Ask) -> Want {
         self.last_ask = Some(ask.clone());
         Want::Ask(ask)
@@ -334,9 +353,8 @@ impl SignIn {
     /// Nobody that the phone trusts stands behind the pool's SIP certificate.
     pub fn unknown_issuer(&mut self, host: &str) -> Vec<Want> {
         match root_chain::ask(host) {
-            Some(ask) if self.context.may_take_root => {
-                self.context.may_take_root = false;
-                self.interlude = Some(Interlude::Reconnect);
+            Some(ask) if self.may_take_root(host) => {
+                self.interlude = Some(Interlude::Reconnect(host.to_owned()));
                 vec![Want::Ask(ask)]
             }
             _ => vec![failed("The pool's certificate is signed by an unknown authority.".to_owned(), false)],
@@ -351,10 +369,9 @@ impl SignIn {
         if let (Err(why), Some(ask)) = (&answer, &self.last_ask)
             && why.is_unknown_issuer()
             && ask.vouching == Vouching::Pool
-            && self.context.may_take_root
+            && self.may_take_root(host_of(&ask.url))
             && let Some(root) = root_chain::ask(host_of(&ask.url))
         {
-            self.context.may_take_root = false;
             self.interlude = Some(Interlude::Ask(ask.clone(), why.clone()));
             return vec![Want::Ask(root)];
         }
@@ -364,14 +381,18 @@ impl SignIn {
     fn root_answered(&mut self, interlude: Interlude, answer: Answer, now: Time, wall: Wall) -> Vec<Want> {
         let taken = root_chain::read(answer);
         match (interlude, taken) {
-            (Interlude::Ask(ask, _), Ok(roots)) => vec![Want::Pin(roots), self.ask(ask)],
-            (Interlude::Reconnect, Ok(roots)) => vec![Want::Pin(roots), Want::Reconnect],
-            (Interlude::Ask(_, why), Err(_)) => {
-                // Another name of the pool may know its root.
-                self.context.may_take_root = true;
-                self.step(now, wall, Err(why))
+            (Interlude::Ask(ask, _), Ok(roots)) => {
+                let host = host_of(&ask.url).to_owned();
+                self.context.pinned.push(host.clone());
+                vec![Want::Pin(host, roots), self.ask(ask)]
             }
-            (Interlude::Reconnect, Err(why)) => {
+            (Interlude::Reconnect(host), Ok(roots)) => {
+                self.context.pinned.push(host.clone());
+                vec![Want::Pin(host, roots), Want::Reconnect]
+            }
+            // Another name of the pool may know its root.
+            (Interlude::Ask(_, why), Err(_)) => self.step(now, wall, Err(why)),
+            (Interlude::Reconnect(_), Err(why)) => {
                 vec![failed(format!("The pool's certificate cannot be trusted: {why}."), false)]
             }
         }

@@ -16,7 +16,7 @@ use crate::sign_in::{Credential, Method};
 const SIGN_IN: &str = "sign-in/";
 const LOCK_CODE: &str = "sign-in/lock-code";
 const POLICY: &str = "sign-in/policy";
-/// Pinned roots; they survive a sign-out.
+/// Pinned roots, by host; they survive a sign-out.
 const ROOTS: &str = "pool-root/";
 
 /// One signed-in account.
@@ -155,17 +155,25 @@ pub fn roots(flash: &Flash) -> Vec<CertificateDer<'static>> {
     keys.into_iter().filter_map(|key| flash.get(key)).map(|der| CertificateDer::from(der.to_vec())).collect()
 }
 
-/// Pins roots for the pool.
+/// The hosts whose roots are pinned.
+pub fn pinned_hosts(flash: &Flash) -> Vec<String> {
+    let hosts = flash.keys(ROOTS).filter_map(|key| key[ROOTS.len()..].split('/').next());
+    hosts.map(str::to_owned).collect()
+}
+
+/// Pins the roots of a host.
 ///
 /// # Errors
 ///
 /// If the flash takes no more.
 pub fn keep_roots(
+    host: &str,
     roots: &[CertificateDer<'static>],
     flash: &mut Flash,
     out: &mut Outbox,
 ) -> Result<WriteId, FlashError> {
-    let keys: Vec<String> = (0..roots.len()).map(|n| format!("{ROOTS}{n}")).collect();
+    let keys: Vec<String> =
+        (0..roots.len()).map(|n| format!("{ROOTS}{}/{n}", host.to_ascii_lowercase())).collect();
     let batch: Vec<(&str, Option<&[u8]>)> =
         keys.iter().zip(roots).map(|(key, der)| (key.as_str(), Some(der.as_ref()))).collect();
     flash.write(&batch, out)

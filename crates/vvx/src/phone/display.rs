@@ -156,16 +156,16 @@ impl Running {
     fn web_code(&self, parts: &Parts) -> Screen {
         let is_common_area =
             self.sign_in.as_ref().is_some_and(|sign_in| sign_in.method() == Method::CommonArea);
-        let (id, title, who) = if is_common_area {
-            ("web-code-cap", "Web Sign-in (CAP)", "An administrator goes to")
+        let (id, title, who, does) = if is_common_area {
+            ("web-code-cap", "Web Sign-in (CAP)", "An administrator opens", "and gives the phone this code:")
         } else {
-            ("web-code", "Web Sign-in", "In a browser, go to")
+            ("web-code", "Web Sign-in", "In a browser, open", "and sign in with this code:")
         };
         let code = self.sign_in.as_ref().and_then(SignIn::shown);
         let code = code.map(|shown| shown.user_code.clone()).unwrap_or_default();
         Screen::new(id, title)
             .text(format!("{who} {}", self.page(parts).unwrap_or_default()))
-            .text("and sign in with this code:")
+            .text(does)
             .line(Line::Code(code))
             .soft_keys(&["Cancel"])
     }

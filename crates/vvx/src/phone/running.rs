@@ -287,13 +287,14 @@ impl Running {
     /// What the phone is, in one word.
     pub fn state(&self) -> PhoneState {
         if self.account.is_none() {
-            return if self.sign_in.is_some() { PhoneState::SigningIn } else { PhoneState::SignedOut };
-        }
-        if self.lock.is_locked() {
-            return PhoneState::Locked;
+            // A code that has expired is kept for *Retry* only.
+            let is_under_way = self.sign_in.is_some() && !matches!(self.view, View::WebCodeExpired);
+            return if is_under_way { PhoneState::SigningIn } else { PhoneState::SignedOut };
         }
         let is_registered = self.registration.as_ref().is_some_and(Registration::is_registered);
         match self.tail {
+            // A phone that comes back shows its lock at once, but is signed in only when the pool says so.
+            Tail::None if is_registered && !self.has_been_lost && self.lock.is_locked() => PhoneState::Locked,
             Tail::None if is_registered && !self.has_been_lost => PhoneState::SignedIn,
             Tail::None => PhoneState::RegistrationLost,
             Tail::Registration if self.has_been_lost => PhoneState::RegistrationLost,

@@ -69,8 +69,8 @@ impl Running {
             application: parts.setup.application.clone(),
             hints: self.hints(),
             device: Instance::of_epid(&epid(parts)).to_string(),
-            may_take_root: account::roots(&parts.flash).is_empty()
-                && parts.config.text(ROOT_SLOT).trim() != "0",
+            pinned: account::pinned_hosts(&parts.flash),
+            may_take_roots: parts.config.text(ROOT_SLOT).trim() != "0",
             crypto: parts.setup.crypto,
         }
     }
@@ -99,7 +99,7 @@ impl Running {
                     parts.say(now, "so", Level::Minor, &format!("Signing in {address}."), out);
                     parts.event(events::SIGNING_IN, &address, "looking for the pool", out);
                 }
-                Want::Pin(roots) => self.pin(&roots, now, parts, out),
+                Want::Pin(host, roots) => self.pin(&host, &roots, now, parts, out),
                 Want::Register(servers) => {
                     let address = self.sign_in.as_ref().map_or("", SignIn::address).to_owned();
                     let who = endpoint(&address, parts);
@@ -107,7 +107,13 @@ impl Running {
                     self.registration = Some(registration);
                     self.reconnect(now, parts, out);
                 }
-                Want::Reconnect => self.reconnect(now, parts, out),
+                Want::Reconnect => {
+                    // A mere download of a root is done with that.
+                    if self.account.is_some() {
+                        self.sign_in.take_if(|sign_in| sign_in.is_renewal());
+                    }
+                    self.reconnect(now, parts, out);
+                }
                 Want::Keep(enrolled) => self.keep(*enrolled, now, parts, out),
                 Want::Certified(enrolled) => self.certified(*enrolled, now, parts, out),
                 Want::Failed { why, is_refusal } => self.want_failed(why, is_refusal, now, parts, out),
@@ -200,17 +206,17 @@ impl Running {
         }
     }
 
-    fn pin(&mut self, roots: &[Root], now: Time, parts: &mut Parts, out: &mut Outbox) {
+    fn pin(&mut self, host: &str, roots: &[Root], now: Time, parts: &mut Parts, out: &mut Outbox) {
         let certificates: Vec<_> = roots.iter().map(|root| root.certificate.clone()).collect();
-        if let Err(why) = account::keep_roots(&certificates, &mut parts.flash, out) {
+        if let Err(why) = account::keep_roots(host, &certificates, &mut parts.flash, out) {
             parts.say(now, "cert", Level::Major, &why.to_string(), out);
         }
         parts.trust_roots();
         let name = parts.setup.name.clone();
         for root in roots {
-            let text = format!("The pool's root is trusted on first use: SHA-256 {}", root.fingerprint);
+            let text = format!("Root of {host} trusted on first use: SHA-256 {}", root.fingerprint);
             parts.say(now, "cert", Level::Always, &text, out);
-            parts.event(events::ROOT_TRUSTED, &name, format!("SHA-256 {}", root.fingerprint), out);
+            parts.event(events::ROOT_TRUSTED, &name, format!("of {host}, SHA-256 {}", root.fingerprint), out);
         }
     }
 
@@ -322,7 +328,13 @@ impl Running {
         }
         self.sign_in = None;
         parts.say(now, "tickt", Level::Minor, &format!("No new certificate: {why}"), out);
-        if is_refusal {
+        let is_waiting_for_root = self.registration.as_ref().is_some_and(Registration::waits_for_issuer);
+        if is_waiting_for_root {
+            let said = self.with_registration(parts, out, |registration, tools, out| {
+                registration.issuer_stays_unknown(now, tools, out)
+            });
+            self.said(said, now, parts, out);
+        } else if is_refusal {
             self.sign_out(Some(&why), now, parts, out);
         } else {
             self.registration_lost(why, parts, out);
@@ -487,13 +499,21 @@ impl Running {
                 let wants = self.sign_in.as_mut().map(|sign_in| sign_in.unknown_issuer(&host));
                 match wants {
                     Some(wants) => self.want(wants, now, parts, out),
-                    None => {
-                        let why = "The pool's certificate is signed by an unknown authority.";
-                        self.refused(why, now, parts, out);
-                    }
+                    None => self.take_root_of(&host, now, parts, out),
                 }
             }
         }
+    }
+
+    /// A signed-in phone met a pool whose root it does not know: it takes the root if it never met that pool.
+    fn take_root_of(&mut self, host: &str, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let Some(account) = &self.account else {
+            return;
+        };
+        let (method, random) = (account.method, parts.random.fork("root"));
+        let (sign_in, wants) = SignIn::root_only(host, method, self.context(parts), random);
+        self.sign_in = Some(sign_in);
+        self.want(wants, now, parts, out);
     }
 
     fn needs_certificate(&mut self, service: Option<Url>, now: Time, parts: &mut Parts, out: &mut Outbox) {
@@ -523,8 +543,23 @@ impl Running {
         }
         self.unwarn("registration");
         self.was_renewed_for_refusal = false;
+        self.remember_servers(now, parts, out);
         if self.tail == Tail::Registration {
             self.tail = Tail::Policy;
+        }
+    }
+
+    /// Where the pool sent the phone is where it begins after the next start.
+    fn remember_servers(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let (Some(account), Some(registration)) = (&mut self.account, &self.registration) else {
+            return;
+        };
+        let servers = registration.servers();
+        if account.servers != servers {
+            account.servers = servers;
+            if let Err(why) = account.write(&mut parts.flash, out) {
+                parts.say(now, "cfg", Level::Major, &why.to_string(), out);
+            }
         }
     }
 
@@ -552,6 +587,11 @@ impl Running {
             return;
         }
         parts.say(now, "tickt", Level::Minor, &format!("The pool refuses the certificate: {why}"), out);
+        // Another pool than the one that issued it may want its own.
+        let service = self.registration.as_ref().and_then(Registration::certificate_service).cloned();
+        if let (Some(account), Some(service)) = (&mut self.account, service) {
+            account.certificates = Some(service);
+        }
         self.renew(now, parts, out);
     }
 

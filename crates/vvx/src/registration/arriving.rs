@@ -133,6 +133,7 @@ impl Registration {
             Step::Asked => {
                 let wall = tools.clock.read(now);
                 let service = value("sts-uri").as_deref().and_then(https);
+                self.service = service.clone().or(self.service.take());
                 if !self.enrolled.as_ref().is_some_and(|enrolled| enrolled.is_good_at(wall)) {
                     self.step = Step::Enrolling;
                     return vec![Said::NeedsCertificate(service)];
@@ -155,7 +156,7 @@ impl Registration {
             Step::Completing | Step::Refreshing | Step::Registered => {
                 self.not_convinced(message, now, tools, out)
             }
-            step @ (Step::Idle | Step::Enrolling | Step::Stopped) => {
+            step @ (Step::Idle | Step::Enrolling | Step::Untrusted | Step::Stopped) => {
                 self.step = step;
                 Vec::new()
             }
@@ -237,7 +238,7 @@ impl Registration {
 
     fn refused(&mut self, why: String, now: Time, tools: &mut Tools<'_>, out: &mut Outbox) -> Vec<Said> {
         self.refusals += 1;
-        if self.refusals > REFUSALS_MAX {
+        if self.refusals >= REFUSALS_MAX {
             self.refusals = 0;
             self.forget_association();
             self.timers.refresh_at = None;
@@ -374,6 +375,10 @@ impl Registration {
             let body = message.body_text().unwrap_or_default();
             if body.trim_start().get(..12).is_some_and(|word| word.eq_ignore_ascii_case("deregistered")) {
                 let why = deregistered(message, body);
+                if body.contains("event=deactivated") {
+                    // RFC 3680 §5.3: whoever is deactivated registers again at once; a 301 says where.
+                    return self.deactivated(why, now, out);
+                }
                 self.stop(out);
                 return vec![Said::SignedOut(why)];
             }

@@ -11,9 +11,8 @@ use net::{Input, ListenSecurity, Note, Outbox, Time};
 
 use super::BootParts;
 use super::dhcp::{self, Ask, Granted, Reply, ReplyKind};
+use super::uc_client::{UC_CLASS, UcClient};
 use crate::log::Level;
-
-pub use super::dhcp::UcClient;
 
 const CLIENT_PORT: u16 = 68;
 const SERVER_PORT: u16 = 67;
@@ -381,7 +380,7 @@ fn send(
         Ask::Discover => "DHCP DISCOVER".to_owned(),
         Ask::Request { address, .. } => format!("DHCP REQUEST {address}"),
         Ask::Renew(address) => format!("DHCP REQUEST {address} (renew)"),
-        Ask::Inform(_) => format!("DHCP INFORM ({})", dhcp::UC_CLASS),
+        Ask::Inform(_) => format!("DHCP INFORM ({})", UC_CLASS),
     };
     out.note(Note::sent(to, text));
     out.send(from, to, dhcp::write(ask, xid, secs, parts.mac, parts.model));

@@ -7,6 +7,7 @@
 //! be read: nothing of what such a visit brought is taken over.
 
 pub mod server;
+mod step;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +16,7 @@ use net::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use net::{Note, Outbox, Time};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
+use url::Url;
 
 use super::BootParts;
 use crate::config::{ConfigFile, Macros, Master, Source};
@@ -23,38 +25,10 @@ use crate::fetch::{FetchError, FetchId, Fetched, Request, Response};
 use crate::log::{Level, LogKind};
 use crate::model::Agent;
 use server::Server;
+use step::{Step, What};
 
 /// The fallback when there is no `<mac>.cfg`.
 const SITE_MASTER: &str = "000000000000.cfg";
-
-/// What is done with a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
-    /// Leave the updater's log.
-    PutBootLog,
-    /// Read `<mac>.cfg`, or the site's master file in its place.
-    Master,
-    SiteMaster,
-    /// Read a file that the master file names; only the last one completes the configuration.
-    Config,
-    /// Take over the menu's or the web interface's values that were left on the server.
-    Overrides(Source),
-    /// Look whether it is there.
-    Optional,
-    /// The same, but a server that refuses it breaks the visit off, as seen with licence files.
-    Licence,
-    /// Ask how long the log on the server is.
-    HeadLog,
-    /// Leave the application's log.
-    PutLog,
-}
-
-/// A file to fetch or leave.
-#[derive(Clone, Debug)]
-struct Step {
-    what: What,
-    file: String,
-}
 
 /// A visit to the provisioning server.
 #[derive(Debug)]
@@ -167,10 +141,11 @@ impl Visit {
             What::Optional => (Method::GET, String::new(), "optional file"),
             What::Licence => (Method::GET, String::new(), "licence"),
         };
+        let headers = self.headers(&url, parts);
         let request = Request {
             method,
             url,
-            headers: self.headers(parts),
+            headers,
             body: Bytes::from(body),
             purpose: purpose.to_owned(),
             redirects: 3,
@@ -180,14 +155,15 @@ impl Visit {
         self.underway = Some((id, step));
     }
 
-    fn headers(&self, parts: &BootParts<'_>) -> HeaderMap {
+    fn headers(&self, url: &Url, parts: &BootParts<'_>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let tag = parts.config.is_on("device.prov.tagSerialNo").then_some(parts.mac);
         let agent = parts.firmware.transfer_agent(parts.model, self.agent, tag);
         if let Ok(agent) = HeaderValue::from_str(&agent) {
             headers.insert(header::USER_AGENT, agent);
         }
-        if self.has_login {
+        // A master file may name files elsewhere; the login is for this server only.
+        if self.has_login && url.origin() == self.server.url.origin() {
             let login = STANDARD.encode(format!("{}:{}", self.server.user, self.server.password));
             if let Ok(mut login) = HeaderValue::from_str(&format!("Basic {login}")) {
                 login.set_sensitive(true);
@@ -343,30 +319,8 @@ impl Visit {
         if self.agent == Agent::Updater {
             return;
         }
-        let (mac, master) = (parts.mac, &self.master);
-        let macros = Macros { mac, address: self.address, model: parts.model };
-        let place = |directory: &str, file: &str| match macros.expand(directory).trim_matches('/') {
-            "" => file.to_owned(),
-            directory => format!("{directory}/{file}"),
-        };
-        let part = parts.model.part.as_ref().map(|part| format!("{part}.")).unwrap_or_default();
-        let image = match master.app_file.as_str() {
-            "" => "sip.ld".to_owned(),
-            app_file => macros.expand(app_file),
-        };
-        let rest = [
-            (What::Optional, format!("{part}{image}")),
-            (What::Overrides(Source::Local), place(&master.overrides_directory, &format!("{mac}-phone.cfg"))),
-            (What::Overrides(Source::Web), place(&master.overrides_directory, &format!("{mac}-web.cfg"))),
-            (What::Licence, place(&master.license_directory, "000000000000-license.cfg")),
-            (What::Licence, place(&master.license_directory, &format!("{mac}-license.cfg"))),
-            (What::Optional, place(&master.call_lists_directory, &format!("{mac}-calls.xml"))),
-            (What::Optional, place(&master.contacts_directory, &format!("{mac}-directory.xml"))),
-            (What::Optional, place(&master.contacts_directory, "000000000000-directory.xml")),
-            (What::HeadLog, place(&master.log_directory, &format!("{mac}-app.log"))),
-            (What::PutLog, place(&master.log_directory, &format!("{mac}-app.log"))),
-        ];
-        self.steps.extend(rest.into_iter().map(|(what, file)| Step { what, file }));
+        let macros = Macros { mac: parts.mac, address: self.address, model: parts.model };
+        self.steps.extend(step::after_configuration(&self.master, &macros));
     }
 
     fn read_config(

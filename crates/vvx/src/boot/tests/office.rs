@@ -14,6 +14,8 @@ use crate::log::LogKind;
 
 pub const DHCP: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 1);
 pub const PROV: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 2);
+/// Another file server with the same files.
+pub const OTHER: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 3);
 pub const NTP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 123);
 pub const DNS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
 pub const DESK: Ipv4Addr = Ipv4Addr::new(10, 20, 2, 1);
@@ -37,6 +39,8 @@ pub struct Office {
     pub asked: Vec<String>,
     pub uploads: BTreeMap<String, String>,
     pub agents: Vec<String>,
+    /// Hosts to which a login was sent.
+    pub logins: Vec<String>,
 }
 
 impl Default for Office {
@@ -56,6 +60,7 @@ impl Default for Office {
             asked: Vec::new(),
             uploads: BTreeMap::new(),
             agents: Vec::new(),
+            logins: Vec::new(),
         }
     }
 }
@@ -216,7 +221,8 @@ impl Desk {
                 }
             }
             Effect::Open(id, dial) => {
-                let is_up = self.office.is_prov_up && dial.to == SocketAddr::new(PROV.into(), 80);
+                let is_up =
+                    self.office.is_prov_up && [PROV, OTHER].iter().any(|ip| dial.to == (*ip, 80).into());
                 let event = if is_up {
                     self.servers.insert(id, (dial.to, ServerConnection::new(Limits::default())));
                     StreamEvent::Opened { local: SocketAddr::new(DESK.into(), 50_000), peer: dial.to }
@@ -352,6 +358,9 @@ impl Office {
             request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
         };
         self.agents.push(header("user-agent"));
+        if !header("authorization").is_empty() {
+            self.logins.push(header("host"));
+        }
         let answer = |status: u16, body: String| {
             let mut answer = Response::new(Bytes::from(body));
             *answer.status_mut() = StatusCode::from_u16(status).expect("a status");

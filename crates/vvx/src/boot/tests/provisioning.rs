@@ -124,6 +124,18 @@ fn a_login_is_given_only_when_asked_for_and_never_shown() {
 }
 
 #[test]
+fn a_login_goes_to_no_other_server_that_a_master_file_names() {
+    let master = format!(
+        r#"<APPLICATION CONFIG_FILES="http://{OTHER}/site.cfg" LOG_FILE_DIRECTORY="http://{OTHER}/"/>"#
+    );
+    let mut office = Office::default().file("0004f2abcdef.cfg", &master);
+    office.wants_login = true;
+    let desk = booted(office);
+    assert_eq!(desk.office.logins.len(), 3, "a log and the master file, twice");
+    assert!(desk.office.logins.iter().all(|host| *host == PROV.to_string()), "{:?}", desk.office.logins);
+}
+
+#[test]
 fn without_any_file_the_phone_boots_all_the_same() {
     let desk = booted(Office::default());
     assert!(desk.has_logged("The server has no master file."));

@@ -287,7 +287,9 @@ impl Person {
     fn go_on(&mut self, now: Time, out: &mut Outbox) {
         let Some((script, left)) = self.script.take() else { return };
         let Some(page) = &self.page else { return };
-        if page.alert.is_some() || left == 0 {
+        // A warning on the page they start from is what they answer; one that comes later stops them.
+        let is_first = left == SIGN_IN_PAGES_MAX;
+        if (page.alert.is_some() && !is_first) || left == 0 {
             return;
         }
         let typed = |field: &str, text: String| vec![(field.to_owned(), text)];

@@ -96,6 +96,8 @@ pub struct Running {
     pub(super) renew_wait: Duration,
     /// Whether the certificate was renewed because the pool refused it; it is tried once.
     pub(super) was_renewed_for_refusal: bool,
+    /// Whether the certificate under way is only to replace one that is still good.
+    pub(super) is_early_renewal: bool,
     /// Whether the user passed the password in front of the advanced settings.
     pub(super) is_admin: bool,
 }
@@ -124,6 +126,7 @@ impl Running {
             renew_at: None,
             renew_wait: RENEW_AGAIN.0,
             was_renewed_for_refusal: false,
+            is_early_renewal: false,
             is_admin: false,
         };
         parts.log.configure(&parts.config);

@@ -72,6 +72,8 @@ pub enum Said {
         /// Whether it was lost before.
         is_back: bool,
     },
+    /// The certificate is still good, but it is time to get a new one.
+    Ripe,
     /// The pool's policy document; `None` if it gives none.
     Policy(Option<Vec<u8>>),
     /// The registration is gone; the machine goes on trying.
@@ -430,6 +432,9 @@ impl Registration {
                 return vec![Said::NeedsCertificate(None)];
             }
             self.ask(now, tools, out);
+            if self.enrolled.as_ref().is_some_and(|enrolled| enrolled.is_ripe_at(wall)) {
+                return vec![Said::Ripe];
+            }
         } else if is_due(self.timers.refresh_at) {
             self.timers.refresh_at = None;
             self.refresh(now, tools, out);

@@ -249,6 +249,8 @@ impl Running {
     fn certified(&mut self, enrolled: Enrolled, now: Time, parts: &mut Parts, out: &mut Outbox) {
         self.account = Account::read(&parts.flash);
         let was_renewal = self.sign_in.take().is_some_and(|sign_in| sign_in.is_renewal());
+        self.is_early_renewal = false;
+        self.unwarn("credentials");
         if !was_renewal {
             self.tail = Tail::Registration;
             self.was_renewed_for_refusal = false;
@@ -328,6 +330,11 @@ impl Running {
         }
         self.sign_in = None;
         parts.say(now, "tickt", Level::Minor, &format!("No new certificate: {why}"), out);
+        if std::mem::take(&mut self.is_early_renewal) {
+            // The old one is good for a long time yet; the next re-authentication asks again.
+            self.warn("credentials", format!("The sign-in cannot be renewed: {why}"));
+            return;
+        }
         let is_waiting_for_root = self.registration.as_ref().is_some_and(Registration::waits_for_issuer);
         if is_waiting_for_root {
             let said = self.with_registration(parts, out, |registration, tools, out| {
@@ -387,6 +394,8 @@ impl Running {
         self.was_renewed_for_refusal = false;
         self.kept.clear();
         self.unwarn("registration");
+        self.unwarn("credentials");
+        self.is_early_renewal = false;
     }
 
     /// Signs out, by the user's will or for a reason that the display will show.
@@ -480,6 +489,14 @@ impl Running {
             },
             Said::NeedsCertificate(service) => self.needs_certificate(service, now, parts, out),
             Said::Registered { is_back } => self.registered(is_back, now, parts, out),
+            Said::Ripe => {
+                if self.sign_in.is_none()
+                    && self.account.as_ref().is_some_and(|account| account.credential.is_some())
+                {
+                    self.renew(now, parts, out);
+                    self.is_early_renewal = self.sign_in.is_some();
+                }
+            }
             Said::Policy(document) => self.policy_came(document.as_deref(), now, parts, out),
             Said::Lost(why) => self.registration_lost(why, parts, out),
             Said::WasForgotten => {

@@ -31,6 +31,8 @@ pub struct Enrolled {
     pub certificate: CertificateDer<'static>,
     /// Its private key, PKCS#8. Prints as dots.
     pub key: PrivateKeyDer<'static>,
+    /// Its first moment.
+    pub not_before: Wall,
     /// Its last moment.
     pub not_after: Wall,
 }
@@ -40,6 +42,7 @@ impl Clone for Enrolled {
         Enrolled {
             certificate: self.certificate.clone(),
             key: self.key.clone_key(),
+            not_before: self.not_before,
             not_after: self.not_after,
         }
     }
@@ -65,13 +68,20 @@ impl Enrolled {
         if !is_named && !read.is_for_user(&format!("sip:{address}")) {
             return Err("it is for somebody else".to_owned());
         }
-        Ok(Enrolled { not_after: read.not_after, certificate, key })
+        Ok(Enrolled { not_before: read.not_before, not_after: read.not_after, certificate, key })
     }
 
     /// Whether it has enough life left at `now`, and has begun.
     pub fn is_good_at(&self, now: Wall) -> bool {
-        let has_begun = pki::Certificate::read(&self.certificate).is_ok_and(|read| read.not_before <= now);
-        has_begun && now.plus(LEAST_LIFE) <= self.not_after
+        self.not_before <= now && now.plus(LEAST_LIFE) <= self.not_after
+    }
+
+    /// Whether a third of its life is over: time for a new one, while there is no hurry. Waiting longer would let
+    /// the refresh token die of disuse first, which such services allow for 90 days. The share is a guess.
+    pub fn is_ripe_at(&self, now: Wall) -> bool {
+        let life = i128::from(self.not_after.unix_nanos()) - i128::from(self.not_before.unix_nanos());
+        let used = i128::from(now.unix_nanos()) - i128::from(self.not_before.unix_nanos());
+        used * 3 >= life
     }
 
     /// Whether it is over at `now`, as opposed to not begun because the clock stands in 1970.

@@ -32,6 +32,8 @@ const PAGES: &[(&str, &str)] = &[
     ("stay-signed-in", "asks whether to stay signed in"),
     ("confirm-sign-in", "asks once more whether the application is meant"),
     ("finished", "the phone is signed in; the window can be closed"),
+    ("new-password", "asks for a new password"),
+    ("password-changed", "the password was changed"),
     ("cancelled", "the sign-in was cancelled"),
     ("error", "an error with its number"),
     ("portal-home", "the common-area portal"),

@@ -127,7 +127,7 @@ impl Visit {
 
     fn ask(&mut self, step: Step, now: Time, parts: &mut BootParts<'_>, out: &mut Outbox) {
         let Ok(url) = self.server.url.join(&step.file) else {
-            parts.say(now, "copy", Level::Minor, &format!("No URL can be made of {}.", step.file), out);
+            parts.say(now, "copy", Level::Minor, &format!("No URL can be made of {}.", step.shown()), out);
             self.failed(step.what, now, parts, out);
             return self.next(now, parts, out);
         };
@@ -213,16 +213,16 @@ impl Visit {
                 self.read_overrides(layer, &step, &response, now, parts, out)
             }
             What::PutBootLog | What::PutLog if !is_there => {
-                let text = format!("Upload of {} failed: result = {}", step.file, status.as_u16());
+                let text = format!("Upload of {} failed: result = {}", step.shown(), status.as_u16());
                 parts.say(now, "log", Level::Minor, &text, out);
             }
             What::HeadLog if !is_there => {
-                let text = format!("No length of {} on the server; it is written anew.", step.file);
+                let text = format!("No length of {} on the server; it is written anew.", step.shown());
                 parts.say(now, "copy", Level::Minor, &text, out);
             }
             What::Master | What::SiteMaster | What::Config | What::Licence if !is_there => {
                 if step.what == What::Config || !is_absent {
-                    let text = format!("Failed to download file {}: {}", step.file, status.as_u16());
+                    let text = format!("Failed to download file {}: {}", step.shown(), status.as_u16());
                     parts.say(now, "cfg", Level::Minor, &text, out);
                 }
                 // A file that is merely absent is passed over, whatever names it.
@@ -257,7 +257,7 @@ impl Visit {
         out: &mut Outbox,
     ) {
         self.failures += 1;
-        parts.say(now, "copy", Level::Minor, &format!("{}: {why}", step.file), out);
+        parts.say(now, "copy", Level::Minor, &format!("{}: {why}", step.shown()), out);
         if self.failures < self.server.attempts {
             self.steps.push_front(step);
             self.ask_at = Some(now + self.server.retry_span);
@@ -292,7 +292,7 @@ impl Visit {
         parts: &mut BootParts<'_>,
         out: &mut Outbox,
     ) {
-        match ConfigFile::parse(&step.file, &response.body) {
+        match ConfigFile::parse(step.shown(), &response.body) {
             Ok(file) => {
                 self.has_config = true;
                 self.master = file.master.unwrap_or_default();
@@ -331,7 +331,7 @@ impl Visit {
         parts: &mut BootParts<'_>,
         out: &mut Outbox,
     ) {
-        match ConfigFile::parse(&step.file, &response.body) {
+        match ConfigFile::parse(step.shown(), &response.body) {
             Ok(file) => {
                 self.has_config = true;
                 // Of two files that set the same parameter the first one counts, the master file before all
@@ -352,7 +352,7 @@ impl Visit {
         parts: &mut BootParts<'_>,
         out: &mut Outbox,
     ) {
-        let taken = ConfigFile::parse(&step.file, &response.body)
+        let taken = ConfigFile::parse(step.shown(), &response.body)
             .and_then(|file| parts.config.replace(layer, file.values, parts.flash, out));
         if let Err(why) = taken {
             parts.say(now, "cfg", Level::Minor, &format!("{why}"), out);

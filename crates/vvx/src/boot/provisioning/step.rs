@@ -31,6 +31,13 @@ pub(super) struct Step {
     pub(super) file: String,
 }
 
+impl Step {
+    /// The file's name as logs show it: a master file may name a URL with a login in it.
+    pub(super) fn shown(&self) -> &str {
+        self.file.rsplit_once('@').map_or(&self.file, |(_, rest)| rest)
+    }
+}
+
 /// What comes after the configuration, in the order seen on a real phone.
 pub(super) fn after_configuration(master: &Master, macros: &Macros<'_>) -> Vec<Step> {
     let mac = macros.mac;

@@ -67,6 +67,7 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Str
     if depth > DEPTH_MAX {
         return Err(format!("{}: folders are nested more than {DEPTH_MAX} deep", folder.display()));
     }
+    #[expect(clippy::disallowed_methods, reason = "this is where files come in")]
     let entries = fs::read_dir(folder).map_err(|why| format!("{}: {}", folder.display(), spell(&why)))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();
@@ -93,9 +94,7 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Str
 /// A sentence with the path and what went wrong.
 pub fn write(path: &Path, text: &[u8]) -> Result<(), String> {
     let fail = |why: std::io::Error| format!("{}: cannot be written: {}", path.display(), spell(&why));
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(fail)?;
-    }
+    make_folders(path).map_err(fail)?;
     #[expect(clippy::disallowed_methods, reason = "this is where files go out")]
     fs::write(path, text).map_err(fail)
 }
@@ -108,9 +107,7 @@ pub fn write(path: &Path, text: &[u8]) -> Result<(), String> {
 pub fn write_secret(path: &Path, text: &[u8]) -> Result<(), String> {
     use std::io::Write as _;
     let fail = |why: std::io::Error| format!("{}: cannot be written: {}", path.display(), spell(&why));
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(fail)?;
-    }
+    make_folders(path).map_err(fail)?;
     let fresh = path.with_extension("new");
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -119,7 +116,14 @@ pub fn write_secret(path: &Path, text: &[u8]) -> Result<(), String> {
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
+    #[expect(clippy::disallowed_methods, reason = "this is where files go out")]
     let mut file = options.open(&fresh).map_err(fail)?;
     file.write_all(text).and_then(|()| file.sync_all()).map_err(fail)?;
+    #[expect(clippy::disallowed_methods, reason = "this is where files go out")]
     fs::rename(&fresh, path).map_err(fail)
+}
+
+fn make_folders(path: &Path) -> std::io::Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "this is where files go out")]
+    path.parent().map_or(Ok(()), fs::create_dir_all)
 }

@@ -14,6 +14,7 @@ use net::sim::{LinkModel, SegmentId};
 use net::{NodeId, Sim, Time, World as _};
 
 pub use self::build::BuildError;
+pub(crate) use self::build::prepare;
 
 use crate::actor::Actor;
 use crate::lab_file::Lab;

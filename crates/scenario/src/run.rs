@@ -69,6 +69,12 @@ const REQUESTS: &[(&str, &str)] = &[
     ("file", "provisioning: a file is fetched or uploaded"),
 ];
 
+/// Makes what all tellings of a process share: the keys that sign tokens in the simulation. Without it the first
+/// telling does.
+pub fn prepare() {
+    crate::cast::prepare();
+}
+
 /// Tells one case of a story with a seed, and gives back the cast as the story left it.
 ///
 /// # Errors

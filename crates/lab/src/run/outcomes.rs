@@ -103,7 +103,7 @@ impl Printer {
             let failed: Vec<u64> =
                 tellings.iter().filter(|d| d.outcome.failure.is_some()).map(|d| d.outcome.seed).collect();
             let mean = tellings.iter().map(|d| d.took).sum::<Duration>() / tellings.len().max(1) as u32;
-            let cost = format!("{} seeds, {:.3} s each", tellings.len(), mean.as_secs_f64());
+            let cost = format!("{} seeds, {:.3} s of CPU each", tellings.len(), mean.as_secs_f64());
             if failed.is_empty() {
                 println!(
                     "{} {name}\n  {}",
@@ -122,7 +122,7 @@ impl Printer {
 
 fn summary(outcome: &Outcome, took: Duration) -> String {
     format!(
-        "{} steps · {} of lab time in {:.2} s · seed {} · trace {}",
+        "{} steps · {} of lab time in {:.2} s of CPU · seed {} · trace {}",
         outcome.steps,
         net::time::spell(outcome.lab_time.since_start()),
         took.as_secs_f64(),
@@ -141,7 +141,7 @@ pub fn json(done: &Done) -> serde_json::Value {
         "passed": outcome.failure.is_none(),
         "steps": outcome.steps,
         "lab_seconds": outcome.lab_time.since_start().as_secs_f64(),
-        "real_seconds": done.took.as_secs_f64(),
+        "cpu_seconds": done.took.as_secs_f64(),
         "trace": outcome.trace_hex(),
         "failure": outcome.failure,
     })

@@ -56,6 +56,11 @@ fn signing_keys() -> SigningKeys {
     KEYS.get_or_init(|| SigningKeys::generate(&mut Random::named(0, "identity signing keys"))).clone()
 }
 
+/// Derives the keys that all casts of this process share.
+pub(crate) fn prepare() {
+    let _: SigningKeys = signing_keys();
+}
+
 struct Builder<'a> {
     lab: &'a Lab,
     seed: u64,

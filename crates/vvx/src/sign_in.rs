@@ -140,7 +140,7 @@ enum Stage {
     /// The pool is being looked for.
     Discovering(Discover),
     /// The pool wants a ticket before it tells more.
-    DiscoveringByTicket(Discover, Ticket),
+    DiscoveringByTicket(Box<Discover>, Box<Ticket>),
     /// A token is being fetched; then it goes on there.
     Token(Url, Box<Then>),
     /// The registration asks the pool where certificates are to be had.
@@ -159,7 +159,7 @@ enum Stage {
 #[derive(Debug)]
 enum Then {
     /// Answer the challenge of autodiscover.
-    Discover(Discover, discover::Challenge),
+    Discover(Box<Discover>, Box<discover::Challenge>),
     /// Get a ticket for the certificate service.
     Certificates(Url),
 }
@@ -168,7 +168,7 @@ enum Then {
 #[derive(Debug)]
 enum Interlude {
     /// Repeat the request; the failure is what it met.
-    Ask(Ask, ask::Failure),
+    Ask(Box<Ask>, ask::Failure),
     /// Start the registration over at that host.
     Reconnect(String),
 }
@@ -372,7 +372,7 @@ impl SignIn {
             && self.may_take_root(host_of(&ask.url))
             && let Some(root) = root_chain::ask(host_of(&ask.url))
         {
-            self.interlude = Some(Interlude::Ask(ask.clone(), why.clone()));
+            self.interlude = Some(Interlude::Ask(Box::new(ask.clone()), why.clone()));
             return vec![Want::Ask(root)];
         }
         self.step(now, wall, answer)
@@ -384,7 +384,7 @@ impl SignIn {
             (Interlude::Ask(ask, _), Ok(roots)) => {
                 let host = host_of(&ask.url).to_owned();
                 self.context.pinned.push(host.clone());
-                vec![Want::Pin(host, roots), self.ask(ask)]
+                vec![Want::Pin(host, roots), self.ask(*ask)]
             }
             (Interlude::Reconnect(host), Ok(roots)) => {
                 self.context.pinned.push(host.clone());

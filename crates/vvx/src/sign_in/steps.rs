@@ -71,7 +71,7 @@ impl SignIn {
             }
             Stage::DiscoveringByTicket(discover, mut ticket) => {
                 let outcome = ticket.answered(answer);
-                self.discover_ticket_step(discover, ticket, outcome)
+                self.discover_ticket_step(*discover, ticket, outcome)
             }
             Stage::Token(endpoint, then) => self.token_step(endpoint, *then, answer),
             Stage::Ticket(mut ticket) => {
@@ -153,7 +153,7 @@ impl SignIn {
             }
             (None, Some(_), Some(named)) => {
                 let named = named.clone();
-                self.fetch_token(named, Then::Discover(discover, challenge))
+                self.fetch_token(named, Then::Discover(Box::new(discover), Box::new(challenge)))
             }
             (None, Some((user, password)), None) => {
                 let proof = Proof::Password { user: user.clone(), password: password.clone() };
@@ -173,14 +173,14 @@ impl SignIn {
             proof,
             entropy,
         );
-        self.stage = Stage::DiscoveringByTicket(discover, ticket);
+        self.stage = Stage::DiscoveringByTicket(Box::new(discover), Box::new(ticket));
         vec![self.ask(ask)]
     }
 
     fn discover_ticket_step(
         &mut self,
         mut discover: Discover,
-        ticket: Ticket,
+        ticket: Box<Ticket>,
         outcome: ticket::Outcome,
     ) -> Vec<Want> {
         match outcome {
@@ -190,11 +190,11 @@ impl SignIn {
                 self.discover_step(outcome)
             }
             ticket::Outcome::Ask(ask) => {
-                self.stage = Stage::DiscoveringByTicket(discover, ticket);
+                self.stage = Stage::DiscoveringByTicket(Box::new(discover), ticket);
                 vec![self.ask(ask)]
             }
             ticket::Outcome::Wait => {
-                self.stage = Stage::DiscoveringByTicket(discover, ticket);
+                self.stage = Stage::DiscoveringByTicket(Box::new(discover), ticket);
                 Vec::new()
             }
             // The challenge promised that passwords do; the issuer knows better.
@@ -237,7 +237,7 @@ impl SignIn {
         let proof = Proof::Token(tokens.access);
         self.proof = Some(proof.clone());
         match then {
-            Then::Discover(discover, challenge) => self.ticket_for_discovery(discover, &challenge, proof),
+            Then::Discover(discover, challenge) => self.ticket_for_discovery(*discover, &challenge, proof),
             Then::Certificates(url) => self.ticket_for_certificates(url),
         }
     }

@@ -1,6 +1,10 @@
 //! The simulated network, as two actors on it see it.
 
+use std::net::Ipv4Addr;
+
 use super::*;
+use crate::node::{Dial, Security, StreamEvent};
+use crate::rule::Verdict;
 
 const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 20)), 80);
 const CLIENT_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 99));

@@ -1,0 +1,89 @@
+//! Carrying: datagrams to whom they are for, and every packet over its links, under the faults in force.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use super::link::{Order, Passage};
+use super::{DATAGRAM_LIMIT, Event, FIRST_DYNAMIC_PORT, REORDER_DELAY, Sim};
+use crate::node::{Datagram, Node, NodeId, Transport};
+use crate::rule::{Packet, Verdict};
+
+impl<N: Node> Sim<N> {
+    pub(super) fn send(&mut self, who: NodeId, mut datagram: Datagram) {
+        if datagram.payload.len() > DATAGRAM_LIMIT {
+            return;
+        }
+        if datagram.from.ip().is_unspecified()
+            && let Some(own) = self.slot(who).address
+        {
+            datagram.from.set_ip(own);
+        }
+        let segment = self.slot(who).segment;
+        let receivers: Vec<NodeId> = if datagram.to.ip() == IpAddr::V4(Ipv4Addr::BROADCAST) {
+            let everybody = self.slots.iter().enumerate();
+            let others =
+                everybody.filter(|(index, slot)| slot.segment == segment && *index != who.0 as usize);
+            others.map(|(index, _)| NodeId(index as u32)).collect()
+        } else {
+            self.owner_of(datagram.to.ip()).into_iter().collect()
+        };
+        let port = datagram.to.port();
+        for to in receivers {
+            let slot = self.slot(to);
+            if !slot.is_on || !slot.udp.contains(&port) {
+                continue;
+            }
+            let cycle = slot.cycle;
+            // A reply is known by the port it comes from.
+            let port = if port < FIRST_DYNAMIC_PORT { port } else { datagram.from.port() };
+            let packet = Packet { from: who, to, transport: Transport::Udp, port };
+            let passage = self.pass(&packet, &datagram.payload, Order::Free);
+            for at in [passage.arrival, passage.double].into_iter().flatten() {
+                self.queue.put(at, Event::Datagram { to, cycle, datagram: datagram.clone() });
+            }
+        }
+    }
+
+    /// Sends a packet over the links between two actors, under the faults in force.
+    pub(super) fn pass(&mut self, packet: &Packet, octets: &[u8], order: Order) -> Passage {
+        let verdict = self.rules.answer(packet);
+        let now = self.now;
+        let (a, b) = (self.slot(packet.from).segment, self.slot(packet.to).segment);
+        let mut passage = if a == b {
+            self.segments[a.0].within(now, octets, order)
+        } else {
+            let up = self.segments[a.0].upward(now, octets, order);
+            match up.arrival {
+                None => up,
+                Some(at) => {
+                    let mut down = self.segments[b.0].downward(at, octets, order);
+                    down.double = down.double.or(up.double.and(down.arrival));
+                    down
+                }
+            }
+        };
+        match verdict {
+            None => {}
+            Some(Verdict::Drop | Verdict::Refuse) => passage = Passage::default(),
+            Some(Verdict::Delay(delay)) => {
+                passage.arrival = passage.arrival.map(|at| at + delay);
+                passage.double = passage.double.map(|at| at + delay);
+            }
+            Some(Verdict::Duplicate(share)) => {
+                if order == Order::Free && self.segments[a.0].up.draw(share) {
+                    passage.double = passage.arrival.map(|at| at + Duration::from_millis(1));
+                }
+            }
+            Some(Verdict::Reorder(share)) => {
+                if order == Order::Free && self.segments[a.0].up.draw(share) {
+                    passage.arrival = passage.arrival.map(|at| at + REORDER_DELAY);
+                }
+            }
+            Some(Verdict::Lose(share)) if self.segments[a.0].up.draw(share) => {
+                passage = Passage::default();
+            }
+            Some(Verdict::Lose(_)) => {}
+        }
+        passage
+    }
+}

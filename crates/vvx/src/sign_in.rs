@@ -7,6 +7,9 @@
 //! | 14: find the service | [`discover`], [`root_chain`], [`ticket`] |
 //! | 15: download the certificate | [`ticket`], [`certificate`] |
 //!
+//! The fourth way of such phones, a PIN, is not built: the chooser never offers it. Nor is *via PC*, which is shown
+//! and says so.
+//!
 //! Each file is a machine that says what it wants asked and is told the answer. [`SignIn`] leads from one to the
 //! next. It exists only while somebody signs in, or while a certificate is being renewed.
 

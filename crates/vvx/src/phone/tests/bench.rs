@@ -1,0 +1,260 @@
+//! A phone on a desk, with a network that answers as told: DHCP, names, time, and an identity service.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bytes::Bytes;
+use dhcproto::v4::{DhcpOption, Message, MessageType, Opcode};
+use dhcproto::{Decodable as _, Decoder, Encodable as _};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{RData, Record};
+use net::http::{Limits, Response, ServerConnection};
+use net::tls::TlsError;
+use net::{Closed, Datagram, Disk, Effect, Input, Note, Security, StreamEvent, StreamId, Wall, WriteKind};
+use url::Url;
+
+use crate::model::{Firmware, Mac, Model};
+use crate::phone::*;
+
+const OFFICE: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 1);
+const DESK: Ipv4Addr = Ipv4Addr::new(10, 20, 2, 1);
+const LOGIN: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
+const NOON: i64 = 1_539_086_400;
+
+/// What the identity service says to a poll.
+pub const PENDING: (u16, &str) = (400, "{\"error\":\"authorization_pending\"}");
+
+/// The phone and its network.
+pub struct Bench {
+    pub phone: Phone,
+    pub now: Time,
+    pub disk: Disk,
+    pub has_time_server: bool,
+    pub poll_answer: (u16, &'static str),
+    pub codes: u32,
+    pub polls: u32,
+    pub screens: Vec<String>,
+    pub events: Vec<&'static str>,
+    /// Every note, as the journal would write it.
+    pub journal: String,
+    out: Outbox,
+    inputs: VecDeque<(Time, Input)>,
+    streams: BTreeMap<StreamId, ServerConnection>,
+}
+
+pub fn setup() -> PhoneSetup {
+    let authority = Url::parse("https://login.contoso.example/common").expect("a URL");
+    let firmware = Firmware::parse("5.9.6.2327").expect("a release");
+    let mac = Mac::parse("0004f2a1b2c3").expect("a MAC address");
+    let model = Model::find("vvx600").expect("a model");
+    PhoneSetup::new("desk", model, firmware, mac, Random::named(7, "desk"), authority)
+}
+
+impl Bench {
+    pub fn new(setup: PhoneSetup) -> Bench {
+        Bench {
+            phone: Phone::new(setup),
+            now: Time::ZERO,
+            disk: Disk::new(),
+            has_time_server: true,
+            poll_answer: PENDING,
+            codes: 0,
+            polls: 0,
+            screens: Vec::new(),
+            events: Vec::new(),
+            journal: String::new(),
+            out: Outbox::new(),
+            inputs: VecDeque::new(),
+            streams: BTreeMap::new(),
+        }
+    }
+
+    /// A phone that has booted.
+    pub fn booted() -> Bench {
+        let mut bench = Bench::new(setup());
+        bench.power_on();
+        bench.run(180);
+        bench
+    }
+
+    pub fn power_on(&mut self) {
+        self.handle(Input::PowerOn(self.disk.clone()));
+    }
+
+    pub fn power_off(&mut self) {
+        self.handle(Input::PowerOff);
+        (self.inputs, self.streams) = Default::default();
+    }
+
+    pub fn run(&mut self, secs: u64) {
+        let until = self.now + std::time::Duration::from_secs(secs);
+        loop {
+            if let Some((at, _)) = self.inputs.front()
+                && *at <= until
+            {
+                let (at, input) = self.inputs.pop_front().expect("just seen");
+                self.now = self.now.max(at);
+                self.handle(input);
+                continue;
+            }
+            match self.phone.wake_at() {
+                Some(at) if at <= until => {
+                    self.now = self.now.max(at);
+                    self.handle(Input::Woken);
+                }
+                _ => break,
+            }
+        }
+        self.now = until;
+    }
+
+    pub fn press(&mut self, key: &str) {
+        self.try_press(key).expect("it is offered");
+    }
+
+    pub fn try_press(&mut self, key: &str) -> Result<(), PressError> {
+        let pressed = self.phone.press(key, self.now, &mut self.out);
+        self.carry();
+        pressed
+    }
+
+    pub fn fill(&mut self, field: &str, text: &str) {
+        self.phone.type_text(Some(field), text, self.now, &mut self.out).expect("the field is there");
+        self.carry();
+    }
+
+    pub fn screen(&self) -> Screen {
+        self.phone.screen(self.now)
+    }
+
+    pub fn handle(&mut self, input: Input) {
+        self.phone.handle(self.now, input, &mut self.out);
+        self.carry();
+    }
+
+    fn soon(&mut self, input: Input) {
+        self.inputs.push_back((self.now + std::time::Duration::from_millis(1), input));
+    }
+
+    fn carry(&mut self) {
+        for effect in self.out.take() {
+            self.journal.push_str(&format!("{effect:?}\n").replace('\\', ""));
+            match effect {
+                Effect::Send(datagram) => self.datagram(&datagram),
+                Effect::Open(id, dial) => {
+                    let event = match dial.security {
+                        Security::Tls(tls) if tls.clock.read(self.now).unix_secs() < NOON - 86_400 => {
+                            let now = tls.clock.read(self.now);
+                            let not_before = Wall::from_unix_secs(NOON - 86_400);
+                            StreamEvent::Closed(Closed::Tls(TlsError::NotYetValid { not_before, now }))
+                        }
+                        _ if dial.to == SocketAddr::from((LOGIN, 443)) => {
+                            self.streams.insert(id, ServerConnection::new(Limits::default()));
+                            let local = SocketAddr::from((DESK, 50_000));
+                            StreamEvent::Opened { local, peer: dial.to }
+                        }
+                        _ => StreamEvent::Closed(Closed::Refused),
+                    };
+                    self.soon(Input::Stream(id, event));
+                }
+                Effect::Write(id, bytes) => self.serve(id, &bytes),
+                Effect::Close(id) => drop(self.streams.remove(&id)),
+                Effect::Keep(id, keep) => {
+                    match keep.write {
+                        WriteKind::Append(bytes) => self.disk.entry(keep.file).or_default().extend(bytes),
+                        WriteKind::Replace(bytes) => drop(self.disk.insert(keep.file, bytes.to_vec())),
+                    }
+                    self.soon(Input::Kept(id));
+                }
+                Effect::Note(Note::Screen { id, .. }) => self.screens.push(id),
+                Effect::Note(Note::Event { name, .. }) => self.events.push(name),
+                Effect::Note(_) | Effect::Listen(_) | Effect::Unlisten(..) | Effect::Address(_) => {}
+            }
+        }
+    }
+
+    fn datagram(&mut self, asked: &Datagram) {
+        let payload = match asked.to.port() {
+            67 => lease(&asked.payload),
+            53 => address(&asked.payload),
+            123 if self.has_time_server => time(&asked.payload, self.now),
+            _ => return,
+        };
+        let from = SocketAddr::from((OFFICE, asked.to.port()));
+        let from = if asked.to.ip().is_ipv4() && asked.to.port() != 67 { asked.to } else { from };
+        let to = SocketAddr::from((DESK, asked.from.port()));
+        self.soon(Input::Datagram(Datagram { from, to, payload: payload.into() }));
+    }
+
+    fn serve(&mut self, id: StreamId, bytes: &[u8]) {
+        let Some(mut server) = self.streams.remove(&id) else { return };
+        server.receive(bytes);
+        while let Some(request) = server.take_request() {
+            let (status, body) = match request.uri().path() {
+                "/common/oauth2/devicecode" => {
+                    self.codes += 1;
+                    (
+                        200,
+                        format!(
+                            "{{\"user_code\":\"CODE{0:05}\",\"device_code\":\"device-secret-{0}\",\"verification_url\":\"https://login.contoso.example/device\",\"expires_in\":\"900\",\"interval\":\"5\"}}",
+                            self.codes
+                        ),
+                    )
+                }
+                "/common/oauth2/token" => {
+                    self.polls += 1;
+                    (self.poll_answer.0, self.poll_answer.1.to_owned())
+                }
+                _ => (404, String::new()),
+            };
+            let answer = Response::builder().status(status).body(Bytes::from(body)).expect("a response");
+            server.answer(answer);
+        }
+        let output = server.take_output();
+        self.streams.insert(id, server);
+        if !output.is_empty() {
+            self.soon(Input::Stream(id, StreamEvent::Received(output)));
+        }
+    }
+}
+
+fn lease(asked: &[u8]) -> Vec<u8> {
+    let mut answer = Message::decode(&mut Decoder::new(asked)).expect("a DHCP packet");
+    let kind = match answer.opts().msg_type() {
+        Some(MessageType::Discover) => MessageType::Offer,
+        _ => MessageType::Ack,
+    };
+    answer.set_opcode(Opcode::BootReply);
+    answer.set_yiaddr(DESK);
+    let options = answer.opts_mut();
+    options.clear();
+    options.insert(DhcpOption::MessageType(kind));
+    options.insert(DhcpOption::ServerIdentifier(OFFICE));
+    options.insert(DhcpOption::AddressLeaseTime(86_400 * 30));
+    options.insert(DhcpOption::DomainNameServer(vec![OFFICE]));
+    options.insert(DhcpOption::NtpServers(vec![OFFICE]));
+    answer.to_vec().expect("an answer")
+}
+
+fn address(asked: &[u8]) -> Vec<u8> {
+    let asked = hickory_proto::op::Message::from_vec(asked).expect("a question");
+    let query = asked.queries[0].clone();
+    let mut answer = asked.into_response();
+    if query.name().to_ascii().starts_with("login.") {
+        answer.add_answer(Record::from_rdata(query.name().clone(), 300, RData::A(LOGIN.into())));
+    } else {
+        answer.metadata.response_code = ResponseCode::NXDomain;
+    }
+    answer.to_vec().expect("an answer")
+}
+
+fn time(asked: &[u8], now: Time) -> Vec<u8> {
+    let mut packet = vec![0; 48];
+    packet[0] = 0x24;
+    packet[1] = 2;
+    packet[24..32].copy_from_slice(&asked[40..48]);
+    let secs = NOON as u64 + now.since_start().as_secs() + 2_208_988_800;
+    packet[32..40].copy_from_slice(&(secs << 32).to_be_bytes());
+    packet[40..48].copy_from_slice(&(secs << 32).to_be_bytes());
+    packet
+}

@@ -8,8 +8,10 @@ pub mod account;
 pub mod view;
 
 mod acting;
+mod asking;
 mod display;
 mod powered;
+mod registering;
 mod running;
 mod signing;
 mod tail;

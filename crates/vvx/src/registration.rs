@@ -11,15 +11,17 @@ pub mod messages;
 pub mod policy;
 
 mod arriving;
+mod link;
+mod sending;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use net::tls::{ClientTls, Credentials, NameCheck, Trust};
-use net::{Closed, Crypto, Dial, Note, Outbox, Random, Security, StreamEvent, StreamId, Time, WallClock};
+use net::tls::{NameCheck, Trust};
+use net::{Crypto, Outbox, Random, StreamEvent, StreamId, Time, WallClock};
 use sip::association::Parameters;
 use sip::tls_dsk::Initiator;
-use sip::{Draft, Framer, SecurityAssociation};
+use sip::{Framer, SecurityAssociation};
 use url::Url;
 
 use crate::registration::backoff::Backoff;
@@ -449,191 +451,6 @@ impl Registration {
             out.write(up.stream, &b"\r\n\r\n"[..]);
         }
         Vec::new()
-    }
-
-    fn connect(&mut self, now: Time) -> Vec<Said> {
-        let Some(server) = self.servers.get(self.server) else {
-            self.step = Step::Stopped;
-            return vec![Said::Failed("no pool is known".to_owned())];
-        };
-        self.link = Link::Resolving;
-        self.timers.connect_until = Some(now + CONNECT_WITHIN);
-        vec![Said::LookUp(server.host.clone())]
-    }
-
-    fn dial(&mut self, now: Time, tools: &mut Tools<'_>, out: &mut Outbox) {
-        let (Some(server), Some(address)) = (self.servers.get(self.server), self.addresses.first()) else {
-            return;
-        };
-        let to = SocketAddr::new(*address, server.port);
-        let tls = ClientTls {
-            server_name: server.host.clone(),
-            trust: tools.trust.clone(),
-            clock: tools.clock,
-            names: tools.names,
-        };
-        let stream = out.open(Dial { to, security: Security::Tls(tls) });
-        self.timers.connect_until = Some(now + CONNECT_WITHIN);
-        self.link = Link::Dialling(stream);
-    }
-
-    fn closed(&mut self, why: &Closed, now: Time, tools: &mut Tools<'_>, out: &mut Outbox) -> Vec<Said> {
-        let was_dialling = matches!(self.link, Link::Dialling(..));
-        self.link = Link::Down;
-        self.timers.connect_until = None;
-        if matches!(self.step, Step::Enrolling) {
-            // Nobody needs the stream before the certificate is there.
-            self.forget_association();
-            return Vec::new();
-        }
-        match why {
-            Closed::Tls(net::tls::TlsError::UnknownIssuer) if was_dialling => {
-                let host = self.servers.get(self.server).map(|server| server.host.clone());
-                self.step = Step::Untrusted;
-                vec![Said::UnknownIssuer(host.unwrap_or_default())]
-            }
-            Closed::Tls(net::tls::TlsError::NotYetValid { .. }) => {
-                self.setback("The time is not set".to_owned(), None, now, tools, out)
-            }
-            other => self.setback(other.to_string(), None, now, tools, out),
-        }
-    }
-
-    /// Something kept the phone from its registration: tries elsewhere, later, or gives up.
-    fn setback(
-        &mut self,
-        why: String,
-        asked: Option<Duration>,
-        now: Time,
-        tools: &mut Tools<'_>,
-        out: &mut Outbox,
-    ) -> Vec<Said> {
-        self.drop_link(out);
-        self.moves = 0;
-        let is_last = self.server + 1 >= self.servers.len();
-        self.server = if is_last { 0 } else { self.server + 1 };
-        if self.patience == Patience::Interactive {
-            if !is_last && asked.is_none() {
-                return self.connect(now);
-            }
-            self.busy += 1;
-            if asked.is_none() || self.busy >= BUSY_MAX {
-                self.step = Step::Stopped;
-                self.timers = Timers::default();
-                return vec![Said::Failed(why)];
-            }
-        }
-        self.timers.retry_at = Some(now + self.backoff.next(asked, tools.random));
-        let is_news = !std::mem::replace(&mut self.has_been_lost, true);
-        if is_news && self.patience == Patience::Endless { vec![Said::Lost(why)] } else { Vec::new() }
-    }
-
-    /// The pool let go of the phone, to be registered elsewhere.
-    fn deactivated(&mut self, why: String, now: Time, out: &mut Outbox) -> Vec<Said> {
-        self.has_been_lost = true;
-        let mut said = vec![Said::Lost(why)];
-        said.extend(self.start(now, out));
-        said
-    }
-
-    fn stop(&mut self, out: &mut Outbox) {
-        self.drop_link(out);
-        self.step = Step::Stopped;
-        self.timers = Timers::default();
-    }
-
-    fn drop_link(&mut self, out: &mut Outbox) {
-        match std::mem::replace(&mut self.link, Link::Down) {
-            Link::Dialling(stream) => out.close(stream),
-            Link::Up(up) => out.close(up.stream),
-            Link::Down | Link::Resolving => {}
-        }
-        self.forget_association();
-        self.register = None;
-        self.subscribe = None;
-        self.step = Step::Idle;
-        self.timers = Timers { retry_at: self.timers.retry_at, ..Timers::default() };
-    }
-
-    fn forget_association(&mut self) {
-        self.association = None;
-        self.timers.prove_at = None;
-    }
-
-    /// Sends a REGISTER without credentials: how everything begins.
-    fn ask(&mut self, now: Time, tools: &mut Tools<'_>, out: &mut Outbox) {
-        self.forget_association();
-        self.timers.refresh_at = None;
-        self.send_register(None, "", now, tools, out);
-        self.step = Step::Asked;
-    }
-
-    fn refresh(&mut self, now: Time, tools: &mut Tools<'_>, out: &mut Outbox) {
-        self.send_register(None, "refresh", now, tools, out);
-        self.step = Step::Refreshing;
-    }
-
-    fn send_register(
-        &mut self,
-        authorization: Option<String>,
-        what: &str,
-        now: Time,
-        tools: &mut Tools<'_>,
-        out: &mut Outbox,
-    ) {
-        let Link::Up(up) = &self.link else {
-            return;
-        };
-        self.cseq += 1;
-        let turn = Turn { local: up.local, call_id: &self.call_id, cseq: self.cseq };
-        let mut draft = messages::register(&self.who, turn, None, tools.random);
-        if let Some(authorization) = authorization {
-            draft.push("Authorization", &authorization);
-        }
-        self.register =
-            Some(Pending { call_id: self.call_id.clone(), cseq: self.cseq, until: now + ANSWER_WITHIN });
-        self.send(draft, what, now, out);
-    }
-
-    fn subscribe(&mut self, now: Time, tools: &mut Tools<'_>, out: &mut Outbox) {
-        let Link::Up(up) = &self.link else {
-            return;
-        };
-        let call_id = tools.random.hex(32);
-        let turn = Turn { local: up.local, call_id: &call_id, cseq: 1 };
-        let contact = match &self.gruu {
-            Some(gruu) => format!("<{gruu}>"),
-            None => format!("<{}>", messages::contact_uri(&self.who, up.local)),
-        };
-        let draft = messages::subscribe(&self.who, &contact, turn, SUBSCRIPTION_S, tools.random);
-        self.subscribe = Some(Pending { call_id, cseq: 1, until: now + ANSWER_WITHIN });
-        self.send(draft, "policy", now, out);
-    }
-
-    /// Signs, where there is an association, and sends.
-    fn send(&mut self, draft: Draft, what: &str, now: Time, out: &mut Outbox) {
-        let draft = match &mut self.association {
-            Some(association) if draft.status().is_none() => association.sign_request(draft),
-            Some(association) => association.sign_response(draft),
-            None => draft,
-        };
-        let Link::Up(up) = &mut self.link else {
-            return;
-        };
-        let Ok(message) = draft.message() else {
-            // Only an address that breaks a header could do this, and those are refused at sign-in.
-            return;
-        };
-        let what = if what.is_empty() { String::new() } else { format!(" ({what})") };
-        out.note(Note::sent(up.peer, format!("{}{what}", messages::line(&message))));
-        up.sent_at = now;
-        out.write(up.stream, message.as_bytes().clone());
-    }
-
-    fn credentials(&self) -> Option<Credentials> {
-        self.enrolled
-            .as_ref()
-            .map(|own| Credentials { chain: vec![own.certificate.clone()], key: own.key.clone_key() })
     }
 }
 

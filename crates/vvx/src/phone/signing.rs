@@ -1,18 +1,13 @@
-//! Signing in and out: what the sign-in and the registration want of the phone, done.
+//! Signing in and out: what the sign-in wants of the phone, done.
 
-use std::collections::VecDeque;
-
-use net::{Outbox, StreamEvent, Time};
+use net::{Outbox, Time};
 use sip::endpoint::Instance;
-use url::Url;
 
 use crate::events;
-use crate::fetch::{FetchParts, Fetched};
 use crate::log::Level;
+use crate::registration::Registration;
 use crate::registration::messages::Endpoint;
-use crate::registration::{Registration, Said, Tools};
-use crate::resolver::{Answer, Lookup, Question};
-use crate::sign_in::ask::{Ask, Vouching};
+use crate::resolver::Question;
 use crate::sign_in::certificate::Enrolled;
 use crate::sign_in::root_chain::Root;
 use crate::sign_in::tokens::Secret;
@@ -20,9 +15,8 @@ use crate::sign_in::{Context, Method, SignIn, Want};
 
 use super::account::{self, Account};
 use super::powered::Parts;
-use super::running::{ForWhom, OnceKept, Running, Tail, Via};
+use super::running::{ForWhom, OnceKept, Running, Tail};
 use super::view::View;
-use super::web;
 
 /// The setting that names the slot for a pool's own root; 0 means that none is downloaded.
 const ROOT_SLOT: &str = "reg.1.lync.autoProvisionCertLocation";
@@ -64,7 +58,7 @@ impl Running {
         Ok(())
     }
 
-    fn context(&self, parts: &Parts) -> Context {
+    pub(super) fn context(&self, parts: &Parts) -> Context {
         Context {
             application: parts.setup.application.clone(),
             hints: self.hints(),
@@ -117,91 +111,6 @@ impl Running {
                 Want::Keep(enrolled) => self.keep(*enrolled, now, parts, out),
                 Want::Certified(enrolled) => self.certified(*enrolled, now, parts, out),
                 Want::Failed { why, is_refusal } => self.want_failed(why, is_refusal, now, parts, out),
-            }
-        }
-    }
-
-    fn ask(&mut self, ask: &Ask, now: Time, parts: &mut Parts, out: &mut Outbox) {
-        let user_agent = parts.setup.firmware.sip_agent(parts.setup.model, None);
-        let request = web::request(ask, &user_agent);
-        let (names, clock) = (parts.names(), parts.clock.wall());
-        let Parts { resolver, random, built_in, pool_trust, fetcher, pool_fetcher, .. } = parts;
-        let (via, fetcher, trust) = match ask.vouching {
-            Vouching::BuiltIn => (Via::BuiltIn, fetcher, &*built_in),
-            Vouching::Pool => (Via::Pool, pool_fetcher, &*pool_trust),
-        };
-        let mut parts = FetchParts { resolver, random, clock, trust, names };
-        let id = fetcher.start(request, now, &mut parts, out);
-        self.request = Some((via, id, ask.clone()));
-    }
-
-    pub(super) fn answered(
-        &mut self,
-        ask: &Ask,
-        fetched: Fetched,
-        now: Time,
-        parts: &mut Parts,
-        out: &mut Outbox,
-    ) {
-        let answer = web::answer(ask, fetched.result);
-        if let Err(why) = &answer {
-            parts.say(now, "tickt", Level::Minor, &format!("{}: {why}", ask.what), out);
-        }
-        let wall = parts.clock.read(now);
-        let wants = self.sign_in.as_mut().map(|sign_in| sign_in.answered(now, wall, answer));
-        self.want(wants.unwrap_or_default(), now, parts, out);
-    }
-
-    /// Forgets the request under way.
-    pub(super) fn cancel_request(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
-        let Some((via, id, _)) = self.request.take() else {
-            return;
-        };
-        let (names, clock) = (parts.names(), parts.clock.wall());
-        let Parts { resolver, random, built_in, pool_trust, fetcher, pool_fetcher, .. } = parts;
-        let (fetcher, trust) = match via {
-            Via::BuiltIn => (fetcher, &*built_in),
-            Via::Pool => (pool_fetcher, &*pool_trust),
-        };
-        fetcher.cancel(id, now, &mut FetchParts { resolver, random, clock, trust, names }, out);
-    }
-
-    fn look_up(&mut self, question: Question, whom: ForWhom, now: Time, parts: &mut Parts, out: &mut Outbox) {
-        match parts.resolver.ask(question, now, &mut parts.random, out) {
-            Lookup::Done(result) => self.known.push((whom, result.map_err(|why| why.to_string()))),
-            Lookup::Pending(id) => drop(self.lookups.insert(id, whom)),
-        }
-    }
-
-    pub(super) fn looked_up(
-        &mut self,
-        whom: ForWhom,
-        result: Result<Answer, String>,
-        now: Time,
-        parts: &mut Parts,
-        out: &mut Outbox,
-    ) {
-        match whom {
-            ForWhom::SignIn => {
-                let records: Vec<(String, u16)> = match result {
-                    Ok(Answer::Services(services)) => {
-                        services.into_iter().map(|service| (service.target, service.port)).collect()
-                    }
-                    Ok(Answer::Addresses(_)) | Err(_) => Vec::new(),
-                };
-                let wants = self.sign_in.as_mut().map(|sign_in| sign_in.looked_up(&records));
-                self.want(wants.unwrap_or_default(), now, parts, out);
-            }
-            ForWhom::Registration => {
-                let addresses = match result {
-                    Ok(Answer::Addresses(addresses)) => Ok(addresses),
-                    Ok(Answer::Services(_)) => Ok(Vec::new()),
-                    Err(why) => Err(why),
-                };
-                let said = self.with_registration(parts, out, |registration, tools, out| {
-                    registration.resolved(now, addresses, tools, out)
-                });
-                self.said(said, now, parts, out);
             }
         }
     }
@@ -264,16 +173,6 @@ impl Running {
             registration.certified(enrolled, now, tools, out)
         });
         self.said(said, now, parts, out);
-    }
-
-    fn register_again(&mut self, enrolled: Enrolled, now: Time, parts: &mut Parts, out: &mut Outbox) {
-        let Some(account) = &self.account else {
-            return;
-        };
-        let who = endpoint(&account.address, parts);
-        let servers = account.servers.clone();
-        self.registration = Some(Registration::returning(who, servers, enrolled, &mut parts.random));
-        self.reconnect(now, parts, out);
     }
 
     /// After a restart: the certificate signs the phone in, or else what can renew it.
@@ -412,206 +311,6 @@ impl Running {
         parts.event(events::SIGNED_OUT, &of, text, out);
     }
 
-    pub(super) fn registration_stream(
-        &mut self,
-        event: StreamEvent,
-        now: Time,
-        parts: &mut Parts,
-        out: &mut Outbox,
-    ) {
-        let said = self.with_registration(parts, out, |registration, tools, out| {
-            registration.stream(now, event, tools, out)
-        });
-        self.said(said, now, parts, out);
-    }
-
-    pub(super) fn registration_woken(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
-        let said = self
-            .with_registration(parts, out, |registration, tools, out| registration.woken(now, tools, out));
-        self.said(said, now, parts, out);
-    }
-
-    pub(super) fn registration_network_lost(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
-        let said = self.with_registration(parts, out, |registration, tools, out| {
-            registration.network_lost(now, tools, out)
-        });
-        self.said(said, now, parts, out);
-    }
-
-    /// The registration starts over at once, if there is one that is not up.
-    pub(super) fn reconnect(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
-        let said = self.with_registration(parts, out, |registration, _, out| {
-            if registration.is_registered() { Vec::new() } else { registration.start(now, out) }
-        });
-        self.said(said, now, parts, out);
-        if self.renew_at.is_some() {
-            self.renew_at = Some(now);
-        }
-    }
-
-    fn with_registration(
-        &mut self,
-        parts: &mut Parts,
-        out: &mut Outbox,
-        act: impl FnOnce(&mut Registration, &mut Tools<'_>, &mut Outbox) -> Vec<Said>,
-    ) -> Vec<Said> {
-        let Some(registration) = &mut self.registration else {
-            return Vec::new();
-        };
-        let names = parts.names();
-        let mut tools = Tools {
-            clock: parts.clock.wall(),
-            trust: &parts.pool_trust,
-            names,
-            crypto: parts.setup.crypto,
-            random: &mut parts.random,
-        };
-        act(registration, &mut tools, out)
-    }
-
-    /// Does what the registration says.
-    fn said(&mut self, said: Vec<Said>, now: Time, parts: &mut Parts, out: &mut Outbox) {
-        let mut said: VecDeque<Said> = said.into();
-        while let Some(said) = said.pop_front() {
-            self.said_one(said, now, parts, out);
-        }
-    }
-
-    fn said_one(&mut self, said: Said, now: Time, parts: &mut Parts, out: &mut Outbox) {
-        match said {
-            Said::LookUp(host) => match host.parse() {
-                Ok(address) => {
-                    self.known.push((ForWhom::Registration, Ok(Answer::Addresses(vec![address]))));
-                }
-                Err(_) => {
-                    self.look_up(Question::Addresses(host), ForWhom::Registration, now, parts, out);
-                }
-            },
-            Said::NeedsCertificate(service) => self.needs_certificate(service, now, parts, out),
-            Said::Registered { is_back } => self.registered(is_back, now, parts, out),
-            Said::Ripe => {
-                if self.sign_in.is_none()
-                    && self.account.as_ref().is_some_and(|account| account.credential.is_some())
-                {
-                    self.renew(now, parts, out);
-                    self.is_early_renewal = self.sign_in.is_some();
-                }
-            }
-            Said::Policy(document) => self.policy_came(document.as_deref(), now, parts, out),
-            Said::Lost(why) => self.registration_lost(why, parts, out),
-            Said::WasForgotten => {
-                let of = self.account_address().unwrap_or_default().to_owned();
-                parts.say(now, "sip", Level::Minor, "The pool had lost the binding.", out);
-                parts.event(events::REGISTRATION_LOST, &of, "the pool had lost the binding", out);
-                parts.event(events::REGISTRATION_RESTORED, &of, "registered anew", out);
-            }
-            Said::Failed(why) => {
-                let why = format!("{}.", why.trim_end_matches('.'));
-                self.sign_in_failed(why, now, parts, out);
-            }
-            Said::Refused(why) => self.refused(&format!("The pool refused: {why}."), now, parts, out),
-            Said::CertificateRefused(why) => self.certificate_refused(&why, now, parts, out),
-            Said::SignedOut(why) => self.sign_out(Some(&why), now, parts, out),
-            Said::UnknownIssuer(host) => {
-                let wants = self.sign_in.as_mut().map(|sign_in| sign_in.unknown_issuer(&host));
-                match wants {
-                    Some(wants) => self.want(wants, now, parts, out),
-                    None => self.take_root_of(&host, now, parts, out),
-                }
-            }
-        }
-    }
-
-    /// A signed-in phone met a pool whose root it does not know: it takes the root if it never met that pool.
-    fn take_root_of(&mut self, host: &str, now: Time, parts: &mut Parts, out: &mut Outbox) {
-        let Some(account) = &self.account else {
-            return;
-        };
-        let (method, random) = (account.method, parts.random.fork("root"));
-        let (sign_in, wants) = SignIn::root_only(host, method, self.context(parts), random);
-        self.sign_in = Some(sign_in);
-        self.want(wants, now, parts, out);
-    }
-
-    fn needs_certificate(&mut self, service: Option<Url>, now: Time, parts: &mut Parts, out: &mut Outbox) {
-        match &mut self.sign_in {
-            Some(sign_in) if !sign_in.is_renewal() => {
-                let wants = sign_in.needs_certificate(service);
-                self.want(wants, now, parts, out);
-            }
-            Some(_) => {}
-            None => {
-                if let (Some(account), Some(service)) = (&mut self.account, service) {
-                    account.certificates = Some(service);
-                }
-                self.renew(now, parts, out);
-            }
-        }
-    }
-
-    fn registered(&mut self, is_back: bool, now: Time, parts: &mut Parts, out: &mut Outbox) {
-        let of = self.account_address().unwrap_or_default().to_owned();
-        let at = self.registration.as_ref().and_then(Registration::server);
-        let at = at.map(|server| server.host.clone()).unwrap_or_default();
-        parts.say(now, "sip", Level::Minor, &format!("Registered at {at}."), out);
-        parts.event(events::REGISTERED, &of, format!("at {at}"), out);
-        if std::mem::take(&mut self.has_been_lost) || is_back {
-            parts.event(events::REGISTRATION_RESTORED, &of, format!("at {at}"), out);
-        }
-        self.unwarn("registration");
-        self.was_renewed_for_refusal = false;
-        self.remember_servers(now, parts, out);
-        if self.tail == Tail::Registration {
-            self.tail = Tail::Policy;
-        }
-    }
-
-    /// Where the pool sent the phone is where it begins after the next start.
-    fn remember_servers(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
-        let (Some(account), Some(registration)) = (&mut self.account, &self.registration) else {
-            return;
-        };
-        let servers = registration.servers();
-        if account.servers != servers {
-            account.servers = servers;
-            if let Err(why) = account.write(&mut parts.flash, out) {
-                parts.say(now, "cfg", Level::Major, &why.to_string(), out);
-            }
-        }
-    }
-
-    fn registration_lost(&mut self, why: String, parts: &mut Parts, out: &mut Outbox) {
-        self.warn("registration", format!("Not registered: {}.", why.trim_end_matches('.')));
-        if !std::mem::replace(&mut self.has_been_lost, true) {
-            let of = self.account_address().unwrap_or_default().to_owned();
-            parts.event(events::REGISTRATION_LOST, &of, why, out);
-        }
-    }
-
-    /// Somebody said no for good.
-    fn refused(&mut self, why: &str, now: Time, parts: &mut Parts, out: &mut Outbox) {
-        if self.is_by_hand && self.tail != Tail::None || self.account.is_none() {
-            self.sign_in_failed(why.to_owned(), now, parts, out);
-        } else {
-            self.sign_out(Some(why), now, parts, out);
-        }
-    }
-
-    fn certificate_refused(&mut self, why: &str, now: Time, parts: &mut Parts, out: &mut Outbox) {
-        let can_renew = self.account.as_ref().is_some_and(|account| account.credential.is_some());
-        if std::mem::replace(&mut self.was_renewed_for_refusal, true) || !can_renew {
-            self.refused(&format!("The pool does not accept the certificate: {why}."), now, parts, out);
-            return;
-        }
-        parts.say(now, "tickt", Level::Minor, &format!("The pool refuses the certificate: {why}"), out);
-        // Another pool than the one that issued it may want its own.
-        let service = self.registration.as_ref().and_then(Registration::certificate_service).cloned();
-        if let (Some(account), Some(service)) = (&mut self.account, service) {
-            account.certificates = Some(service);
-        }
-        self.renew(now, parts, out);
-    }
-
     pub(super) fn once_kept(&mut self, then: OnceKept, now: Time, parts: &mut Parts, out: &mut Outbox) {
         match then {
             OnceKept::Certificate => {
@@ -633,7 +332,8 @@ fn epid(parts: &Parts) -> String {
     parts.setup.mac.to_string()[2..].to_owned()
 }
 
-fn endpoint(address: &str, parts: &Parts) -> Endpoint {
+/// The endpoint of `address` on this phone.
+pub(super) fn endpoint(address: &str, parts: &Parts) -> Endpoint {
     let epid = epid(parts);
     Endpoint {
         address: address.to_owned(),

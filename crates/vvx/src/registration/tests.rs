@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use net::{Effect, Wall};
+use net::{Closed, Effect, Wall};
 use pki::{Authority, Holder, Validity};
 use rustls::server::WebPkiClientVerifier;
-use sip::Message;
 use sip::tls_dsk::{self, Acceptor, Reply};
+use sip::{Draft, Message};
 
 use super::*;
 

@@ -8,7 +8,7 @@
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::message::{HEADER_OCTETS_MAX, HEADERS_MAX, find_empty_line, same_name};
+use crate::message::{HEADER_OCTETS_MAX, HEADERS_MAX, answer_to_head, find_empty_line, same_name};
 use crate::value::decimal;
 
 /// The longest body that a stream may carry, in octets.
@@ -53,7 +53,7 @@ pub enum FrameError {
 }
 
 impl FrameError {
-    /// The status that tells the sender, should it be told before the connection closes.
+    /// The status that tells the sender before the connection closes.
     pub fn status(&self) -> u16 {
         match self {
             FrameError::HeadTooLong | FrameError::TooManyHeaders => 513,
@@ -76,6 +76,7 @@ pub struct Framer {
     /// Length of head and body, once the head is whole.
     wanted: Option<usize>,
     failed: Option<FrameError>,
+    answer: Option<Bytes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +97,7 @@ impl Framer {
     }
 
     fn new(side: Side) -> Framer {
-        Framer { side, buffer: BytesMut::new(), searched: 0, wanted: None, failed: None }
+        Framer { side, buffer: BytesMut::new(), searched: 0, wanted: None, failed: None, answer: None }
     }
 
     /// Takes in octets. After an error they are dropped.
@@ -122,6 +123,12 @@ impl Framer {
         }
     }
 
+    /// After an error: the answer to send before the connection closes, if the head that failed was a request's and
+    /// told enough to address one.
+    pub fn answer(&self) -> Option<&Bytes> {
+        self.answer.as_ref()
+    }
+
     /// How many octets wait for the rest of their frame.
     pub fn waiting(&self) -> usize {
         self.buffer.len()
@@ -138,7 +145,14 @@ impl Framer {
                 return Ok(None);
             }
             let Some(head) = self.find_head()? else { return Ok(None) };
-            self.wanted = Some(head + body_len(&self.buffer[..head])?);
+            match body_len(&self.buffer[..head]) {
+                Ok(body) => self.wanted = Some(head + body),
+                Err(why) => {
+                    let head = self.buffer.split_to(head).freeze();
+                    self.answer = answer_to_head(head, why.status(), &why.to_string());
+                    return Err(why);
+                }
+            }
         }
         match self.wanted {
             Some(len) if self.buffer.len() >= len => {

@@ -11,6 +11,7 @@ mod reply;
 
 use bytes::Bytes;
 
+pub(crate) use error::answer_to_head;
 pub use error::{Fault, ParseError};
 pub use index::{HEADER_OCTETS_MAX, HEADERS_MAX, full_name, same_name};
 use index::{Index, Slot};

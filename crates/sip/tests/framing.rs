@@ -81,6 +81,28 @@ fn exactly_one_length_is_wanted() {
 }
 
 #[test]
+fn a_request_whose_length_is_wrong_gets_an_answer_if_it_can_be_addressed() {
+    let answer = |first: &str, lines: &str| {
+        let mut framer = Framer::for_server();
+        let head = format!(
+            "{first}\r\nVia: SIP/2.0/TLS a;branch=z9hG4bKa\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\n\
+             Call-ID: x\r\nCSeq: 1 BYE\r\n{lines}\r\n"
+        );
+        framer.push(head.as_bytes());
+        assert!(matches!(framer.next(), Some(Err(_))), "{lines}");
+        framer.answer().map(|octets| sip::Message::parse(octets.clone()).unwrap().status().unwrap())
+    };
+    let request = "BYE sip:a@b SIP/2.0";
+    assert_eq!(answer(request, ""), Some(400));
+    assert_eq!(answer(request, "l: 0\r\nl: 0\r\n"), Some(400));
+    assert_eq!(answer(request, "l: x\r\n"), Some(400));
+    assert_eq!(answer(request, &format!("l: {}\r\n", BODY_OCTETS_MAX + 1)), Some(413));
+    assert_eq!(answer("SIP/2.0 200 OK", ""), None);
+    assert_eq!(answer("ACK sip:a@b SIP/2.0", ""), None);
+    assert_eq!(answer("what?", ""), None);
+}
+
+#[test]
 fn a_length_is_judged_before_anything_is_waited_for() {
     let octets = (BODY_OCTETS_MAX + 1) as u64;
     assert_eq!(with_length(&format!("l: {octets}\r\n")), [Err(FrameError::BodyTooLong { octets })]);

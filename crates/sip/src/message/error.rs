@@ -92,23 +92,31 @@ impl ParseError {
 
     /// Writes the answer from what can be read of `message`, which failed its check.
     pub(super) fn answered_for(mut self, message: &Message) -> ParseError {
-        let super::Kind::Request { method, .. } = message.kind() else { return self };
-        if method == "ACK" || message.header("Via").is_none() {
-            return self;
-        }
-        let phrase = reason_phrase(self.status());
-        let reason = match self.status() {
-            400 => format!("{phrase} ({})", self.fault),
-            _ => phrase.to_owned(),
-        };
-        let mut draft = Draft::response(self.status(), &reason);
-        for (name, value) in message.all_headers() {
-            let name = super::full_name(name);
-            if matches!(name, "Via" | "From" | "To" | "Call-ID" | "CSeq") {
-                draft.push(name, value);
-            }
-        }
-        self.answer = draft.print().ok();
+        self.answer = answer(message, self.status(), &self.fault.to_string());
         self
     }
+}
+
+/// The answer to a head of which no message can be made: `why` says what is wrong with it.
+pub(crate) fn answer_to_head(head: Bytes, status: u16, why: &str) -> Option<Bytes> {
+    let (index, _) = index::Index::read(&head).ok()?;
+    answer(&Message { bytes: head, index }, status, why)
+}
+
+/// Refuses a request other than ACK, if it can be addressed.
+fn answer(message: &Message, status: u16, why: &str) -> Option<Bytes> {
+    let super::Kind::Request { method, .. } = message.kind() else { return None };
+    if method == "ACK" || message.header("Via").is_none() {
+        return None;
+    }
+    let phrase = reason_phrase(status);
+    let reason = if status == 400 { format!("{phrase} ({why})") } else { phrase.to_owned() };
+    let mut draft = Draft::response(status, &reason);
+    for (name, value) in message.all_headers() {
+        let name = super::full_name(name);
+        if matches!(name, "Via" | "From" | "To" | "Call-ID" | "CSeq") {
+            draft.push(name, value);
+        }
+    }
+    draft.print().ok()
 }

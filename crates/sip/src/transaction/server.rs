@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use net::Time;
+use sha2::{Digest as _, Sha256};
 
 use super::MAGIC_COOKIE;
 use crate::message::Message;
@@ -13,9 +14,10 @@ use crate::timers::{Reliability, Timer, Timers};
 /// What tells one request from another, however often it is sent (RFC 3261 §17.2.3).
 ///
 /// Where it came from counts as well, which the RFC does not ask for: a stranger who guesses a branch neither gets
-/// another's answer nor keeps another's request from being heard.
+/// another's answer nor keeps another's request from being heard. The key is a digest, so that a stranger's long
+/// branch takes no more room than a short one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ServerKey(String);
+pub struct ServerKey([u8; 32]);
 
 impl ServerKey {
     /// The key of a request that came from `peer`.
@@ -29,10 +31,10 @@ impl ServerKey {
             branch.get(..MAGIC_COOKIE.len()).is_some_and(|start| start.eq_ignore_ascii_case(MAGIC_COOKIE))
                 && branch.len() > MAGIC_COOKIE.len()
         };
-        match via.branch().filter(|branch| has_cookie(branch)) {
+        let key = match via.branch().filter(|branch| has_cookie(branch)) {
             // Branches are compared without case, as all tokens (RFC 3261 §7.3.1).
             Some(branch) => {
-                ServerKey(format!("3261\n{peer}\n{}\n{host}:{port}\n{method}", branch.to_ascii_lowercase()))
+                format!("3261\n{peer}\n{}\n{host}:{port}\n{method}", branch.to_ascii_lowercase())
             }
             // A sender of RFC 2543's time: everything that makes the request itself.
             None => {
@@ -40,14 +42,15 @@ impl ServerKey {
                 let uri = request.uri().map_or("", |uri| uri.as_str());
                 let to_tag = request.to().tag().unwrap_or("");
                 let from_tag = request.from().tag().unwrap_or("");
-                ServerKey(format!(
+                format!(
                     "2543\n{peer}\n{uri}\n{to_tag}\n{from_tag}\n{}\n{}\n{method}\n{}",
                     request.call_id(),
                     request.cseq().number,
                     header("Via"),
-                ))
+                )
             }
-        }
+        };
+        ServerKey(Sha256::digest(key.as_bytes()).into())
     }
 }
 

@@ -27,6 +27,7 @@ fn authority(seed: u64) -> Authority {
 struct Folder(PathBuf);
 
 impl Folder {
+    #[expect(clippy::disallowed_methods, reason = "openssl works in a folder")]
     fn new(test: &str) -> Folder {
         let path = std::env::temp_dir().join(format!("pki-openssl-{test}-{}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a folder for the test's files");
@@ -51,6 +52,7 @@ impl Drop for Folder {
 }
 
 /// Runs openssl; whether it was content and all that it said. `None` without openssl.
+#[expect(clippy::disallowed_methods, reason = "openssl is a program")]
 fn openssl(folder: &Path, arguments: &str) -> Option<(bool, String)> {
     let ran = Command::new("openssl").args(arguments.split_whitespace()).current_dir(folder).output();
     let Ok(output) = ran else {

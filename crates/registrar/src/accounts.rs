@@ -51,9 +51,19 @@ impl Default for PhonePolicy {
     }
 }
 
+/// How much work a password hash (argon2id, RFC 9106) costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordCost {
+    /// As little as argon2id allows: for simulations, which must not wait.
+    Light,
+    /// 19 MiB, two passes, one lane: what OWASP recommends. For pools that other machines can reach.
+    Owasp,
+}
+
 /// A pool password, as the directory keeps it: argon2id (RFC 9106) and its salt.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash {
+    cost: PasswordCost,
     salt: [u8; 16],
     hash: [u8; 32],
 }
@@ -65,22 +75,26 @@ impl fmt::Debug for PasswordHash {
 }
 
 impl PasswordHash {
-    /// Hashes a password. It costs 7 MiB and some ten milliseconds by intent; of a password longer than
-    /// [`PASSWORD_LIMIT`] nothing is ever proved.
-    pub fn new(password: &str, random: &mut Random) -> PasswordHash {
+    /// Hashes a password. A password longer than [`PASSWORD_LIMIT`] never proves anything.
+    pub fn new(password: &str, cost: PasswordCost, random: &mut Random) -> PasswordHash {
         let salt = random.bytes();
-        PasswordHash { salt, hash: slow_hash(password, &salt) }
+        PasswordHash { cost, salt, hash: slow_hash(password, &salt, cost) }
     }
 
     fn is_of(&self, password: &str) -> bool {
-        let hash = slow_hash(password, &self.salt);
+        let hash = slow_hash(password, &self.salt, self.cost);
         password.len() <= PASSWORD_LIMIT && bool::from(hash.ct_eq(&self.hash))
     }
 }
 
-fn slow_hash(password: &str, salt: &[u8; 16]) -> [u8; 32] {
+fn slow_hash(password: &str, salt: &[u8; 16], cost: PasswordCost) -> [u8; 32] {
+    let (memory_kib, passes) = match cost {
+        PasswordCost::Light => (Params::MIN_M_COST, 1),
+        PasswordCost::Owasp => (19 << 10, 2),
+    };
     let mut hash = [0; 32];
-    let params = Params::new(7 << 10, 5, 1, Some(hash.len())).expect("constants within argon2's limits");
+    let params =
+        Params::new(memory_kib, passes, 1, Some(hash.len())).expect("constants within argon2's limits");
     let octets = password.as_bytes();
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(&octets[..octets.len().min(PASSWORD_LIMIT)], salt, &mut hash)
@@ -141,15 +155,17 @@ pub fn normal(address_or_uri: &str) -> String {
 }
 
 /// The pool's directory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Accounts {
     by_address: BTreeMap<String, Account>,
+    cost: PasswordCost,
 }
 
 impl Accounts {
-    /// A directory of these accounts; of two with one address the later counts.
-    pub fn new(accounts: impl IntoIterator<Item = Account>) -> Accounts {
-        let mut directory = Accounts::default();
+    /// A directory of these accounts; of two with one address the later counts. `cost` is what a password costs
+    /// that is set from here on, and what a try costs at an account that has none.
+    pub fn new(accounts: impl IntoIterator<Item = Account>, cost: PasswordCost) -> Accounts {
+        let mut directory = Accounts { by_address: BTreeMap::new(), cost };
         for account in accounts {
             directory.insert(account);
         }
@@ -180,14 +196,19 @@ impl Accounts {
         same.or_else(|| self.by_address.values().find(|account| account.upn == upn))
     }
 
+    /// What a password costs that is set from here on.
+    pub fn password_cost(&self) -> PasswordCost {
+        self.cost
+    }
+
     /// The account that `user` (an address) and `password` prove. It takes equally long whether the account is
-    /// unknown, has no password, or has another one.
+    /// unknown, has no password, or has another one, if all were hashed at the directory's own cost.
     pub fn prove(&self, user: &str, password: &str) -> Option<&Account> {
         let account = self.find(user);
         match account.and_then(|account| account.password.as_ref()) {
             Some(hash) => account.filter(|_| hash.is_of(password)),
             None => {
-                PasswordHash { salt: [0; 16], hash: [0; 32] }.is_of(password);
+                PasswordHash { cost: self.cost, salt: [0; 16], hash: [0; 32] }.is_of(password);
                 None
             }
         }
@@ -196,5 +217,35 @@ impl Accounts {
     /// Every account, by address.
     pub fn iter(&self) -> impl Iterator<Item = &Account> {
         self.by_address.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_proves_its_account_whatever_it_cost() {
+        let mut random = Random::named(1, "salt");
+        for cost in [PasswordCost::Light, PasswordCost::Owasp] {
+            let mut alice = Account::new("alice@contoso.example", "Alice");
+            alice.password = Some(PasswordHash::new("Passw0rd!", cost, &mut random));
+            let directory = Accounts::new([alice], PasswordCost::Light);
+            assert!(directory.prove("sip:Alice@contoso.example", "Passw0rd!").is_some());
+            assert!(directory.prove("alice@contoso.example", "Passw0rd").is_none());
+            assert!(directory.prove("bob@contoso.example", "Passw0rd!").is_none());
+        }
+    }
+
+    #[test]
+    fn a_password_that_is_too_long_proves_nothing_even_if_it_begins_rightly() {
+        let mut random = Random::named(1, "salt");
+        for (octets, is_proved) in [(PASSWORD_LIMIT, true), (PASSWORD_LIMIT + 1, false)] {
+            let mut alice = Account::new("alice@contoso.example", "Alice");
+            let password = "x".repeat(octets);
+            alice.password = Some(PasswordHash::new(&password, PasswordCost::Light, &mut random));
+            let directory = Accounts::new([alice], PasswordCost::Light);
+            assert_eq!(directory.prove("alice@contoso.example", &password).is_some(), is_proved);
+        }
     }
 }

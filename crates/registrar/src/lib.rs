@@ -29,7 +29,7 @@ pub mod setup;
 pub mod sip;
 pub mod web;
 
-pub use accounts::{Account, Accounts, Home, PasswordHash, PhonePolicy};
+pub use accounts::{Account, Accounts, Home, PasswordCost, PasswordHash, PhonePolicy};
 pub use faults::{Exchange, Faults};
 pub use published::Published;
 pub use registrar::{Parts, Registrar};

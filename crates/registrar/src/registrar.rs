@@ -1,6 +1,5 @@
 //! The actor: routes what happens to the web and the SIP half, and serves the administrator's verbs.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,13 +85,6 @@ impl Core {
     }
 }
 
-/// Which half a stream belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Half {
-    Sip,
-    Web,
-}
-
 /// One front end of a pool.
 #[derive(Debug)]
 pub struct Registrar {
@@ -102,7 +94,6 @@ pub struct Registrar {
     core: Core,
     front_end: FrontEnd,
     web: Web,
-    streams: BTreeMap<StreamId, Half>,
 }
 
 impl Registrar {
@@ -116,7 +107,7 @@ impl Registrar {
             address: setup.address,
             sip_port: setup.sip_port,
             core: Core {
-                accounts: Accounts::new(setup.accounts),
+                accounts: Accounts::new(setup.accounts, setup.password_cost),
                 published: Published::default(),
                 random: setup.random,
                 faults: Faults::default(),
@@ -131,7 +122,6 @@ impl Registrar {
             },
             front_end,
             web,
-            streams: BTreeMap::new(),
         }
     }
 
@@ -205,7 +195,8 @@ impl Registrar {
     /// Gives an account another pool password. Its web tickets and certificates stay. Returns whether the account
     /// is known.
     pub fn set_password(&mut self, user: &str, password: &str, now: Time, out: &mut Outbox) -> bool {
-        let hash = PasswordHash::new(password, &mut self.core.random);
+        let cost = self.core.accounts.password_cost();
+        let hash = PasswordHash::new(password, cost, &mut self.core.random);
         self.change(user, "password set", now, out, |account| account.password = Some(hash))
     }
 
@@ -267,29 +258,23 @@ impl Registrar {
     fn power_on(&mut self, now: Time, disk: &Disk, out: &mut Outbox) {
         out.address(Some(self.address));
         self.listen(out);
-        self.streams.clear();
         self.core.published.power_on(disk, out);
         self.web.power_on(&mut self.core.parts());
         self.front_end.power_on(now, disk, &mut self.core.parts(), out);
     }
 
     fn stream(&mut self, now: Time, stream: StreamId, event: StreamEvent, out: &mut Outbox) {
-        if let StreamEvent::Accepted { local, .. } = &event {
-            let half = if local.port() == self.sip_port { Half::Sip } else { Half::Web };
-            self.streams.insert(stream, half);
-        }
-        let is_over = matches!(event, StreamEvent::Closed(_));
-        match self.streams.get(&stream) {
-            Some(Half::Sip) => {
-                self.front_end.handle(now, (stream, event), &mut self.core.parts(), out);
+        let is_sip = match &event {
+            StreamEvent::Accepted { local, .. } => local.port() == self.sip_port,
+            StreamEvent::Opened { .. } | StreamEvent::Received(_) | StreamEvent::Closed(_) => {
+                self.front_end.has(stream)
             }
-            // Streams that nobody accepted were opened by the web half, for the identity service's keys.
-            Some(Half::Web) | None => {
-                self.web.handle(now, (stream, event), &mut self.core.parts(), out);
-            }
-        }
-        if is_over {
-            self.streams.remove(&stream);
+        };
+        let parts = &mut self.core.parts();
+        if is_sip {
+            self.front_end.handle(now, (stream, event), parts, out);
+        } else {
+            self.web.handle(now, (stream, event), parts, out);
         }
     }
 }
@@ -299,7 +284,6 @@ impl Node for Registrar {
         match input {
             Input::PowerOn(disk) => self.power_on(now, &disk, out),
             Input::PowerOff => {
-                self.streams.clear();
                 self.web.forget();
                 self.front_end.power_off();
             }

@@ -8,7 +8,7 @@ use net::tls::{ServerTls, Trust};
 use net::{Crypto, Random, WallClock};
 use pki::Authority;
 
-use crate::accounts::Account;
+use crate::accounts::{Account, PasswordCost};
 
 /// The identity service whose access tokens the pool takes: known by address, trust and published keys only.
 #[derive(Clone, Debug)]
@@ -58,6 +58,9 @@ pub struct Setup {
     pub basic_auth: bool,
     /// Who is known here.
     pub accounts: Vec<Account>,
+    /// How much work a pool password costs that an administrator sets; those of `accounts` should be of this cost
+    /// as well, or a stranger can tell who is known by the time an answer takes.
+    pub password_cost: PasswordCost,
     /// How long an issued client certificate lives; 180 days in a real pool. Taken as 8 hours if shorter: clients ask
     /// again and again for one that is about to end. Taken as 365 days if longer.
     pub certificate_life: Duration,

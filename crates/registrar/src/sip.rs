@@ -129,6 +129,11 @@ impl FrontEnd {
         self.bindings.all(now).count()
     }
 
+    /// Whether a stream is one of the connections here.
+    pub fn has(&self, stream: StreamId) -> bool {
+        self.connections.contains_key(&stream)
+    }
+
     /// How many connections are up.
     pub fn connections(&self) -> usize {
         self.connections.len()
@@ -248,12 +253,14 @@ impl FrontEnd {
     }
 
     fn accept(&mut self, stream: StreamId, peer: SocketAddr, turn: &mut Turn<'_, '_>) {
-        let from_there = self.by_source.entry(peer.ip()).or_default();
-        if self.connections.len() >= CONNECTIONS || *from_there >= CONNECTIONS_PER_SOURCE {
+        let from_there = self.by_source.get(&peer.ip()).copied().unwrap_or(0);
+        if self.connections.len() >= CONNECTIONS || from_there >= CONNECTIONS_PER_SOURCE {
+            turn.out
+                .note(Note::Broken { with: peer, text: "more connections than the pool takes".to_owned() });
             turn.out.close(stream);
             return;
         }
-        *from_there += 1;
+        self.by_source.insert(peer.ip(), from_there + 1);
         self.next_cid += 1;
         self.connections.insert(stream, Connection::new(peer, self.next_cid, turn.now));
     }
@@ -274,6 +281,11 @@ impl FrontEnd {
                 Some(Ok(Frame::Ping)) => turn.out.write(stream, &b"\r\n"[..]),
                 Some(Ok(Frame::Pong)) => {}
                 Some(Err(why)) => {
+                    if let Some(answer) = connection.framer.answer() {
+                        turn.out
+                            .note(Note::sent(connection.peer, format!("{} (cannot be read)", why.status())));
+                        turn.out.write(stream, answer.clone());
+                    }
                     self.close(stream, &format!("cannot be read any further: {why}"), turn);
                 }
                 None if connection.emptied(turn.now) => break,
@@ -335,7 +347,7 @@ impl FrontEnd {
     fn connection_due(&mut self, stream: StreamId, turn: &mut Turn<'_, '_>) {
         let Some(connection) = self.connections.get_mut(&stream) else { return };
         for aor in self.access.expire(connection, turn.now) {
-            turn.out.note(Note::event(events::HANDSHAKE_FAILED, aor, "it took too long"));
+            turn.out.note(Note::event(events::HANDSHAKE_FAILED, serve::shown(&aor), "it took too long"));
         }
         if let Some(why) = connection.overdue(turn.now) {
             self.close(stream, why, turn);

@@ -31,7 +31,6 @@ pub mod xml;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 use net::http::{Request, Response, StatusCode};
@@ -52,8 +51,6 @@ pub const PLAIN_PORT: u16 = 80;
 /// The HTTPS port.
 pub const TLS_PORT: u16 = 443;
 
-/// How long a request waits for the identity service's keys.
-pub const KEYS_WAIT_LIMIT: Duration = Duration::from_secs(10);
 /// The most requests that wait for the identity service's keys.
 pub const WAITING_LIMIT: usize = 1024;
 /// The most answers that wait for the disk.
@@ -69,7 +66,7 @@ pub struct Web {
     connections: Connections,
     /// Answers that may leave once a write is on the disk.
     unkept: BTreeMap<WriteId, Vec<(StreamId, Reply)>>,
-    /// Requests that wait for the identity service's keys, oldest first.
+    /// Requests that wait for the identity service's keys, oldest first: until the fetch that is under way ends.
     waiting: Vec<Waiting>,
 }
 
@@ -79,7 +76,6 @@ struct Waiting {
     peer: SocketAddr,
     request: Request<Bytes>,
     service: Service,
-    until: Time,
 }
 
 /// An answer, and what the journal is to say of it.
@@ -138,7 +134,7 @@ impl Web {
         Web {
             site: Site::new(setup, random),
             tickets: Tickets::new(&setup.host, random),
-            tokens: Tokens::new(setup.identity.clone(), setup.clock),
+            tokens: Tokens::new(setup.identity.clone()),
             gate: Gate::default(),
             connections: Connections::default(),
             unkept: BTreeMap::new(),
@@ -210,10 +206,6 @@ impl Web {
         if self.tokens.woken(now, out) == Fetched::Over {
             self.look_again(now, parts, out);
         }
-        let late: Vec<Waiting> = self.waiting.extract_if(.., |waiting| waiting.until <= now).collect();
-        for waiting in late {
-            self.serve_again(now, waiting, parts, out);
-        }
         for stream in self.connections.close_late(now, out) {
             self.drop_stream(stream);
         }
@@ -221,8 +213,7 @@ impl Web {
 
     /// When it wants to be woken.
     pub fn wake_at(&self) -> Option<Time> {
-        let waiting = self.waiting.iter().map(|waiting| waiting.until).min();
-        [self.connections.wake_at(), self.tokens.wake_at(), waiting].into_iter().flatten().min()
+        [self.connections.wake_at(), self.tokens.wake_at()].into_iter().flatten().min()
     }
 
     fn drop_stream(&mut self, stream: StreamId) {
@@ -251,12 +242,11 @@ impl Web {
                     self.unkept.entry(write).or_default().push((stream, reply));
                 }
                 (Outcome::WaitForKeys, Some(service)) => {
-                    self.tokens.fetch(now, out);
+                    self.tokens.fetch(parts.clock, now, out);
                     if self.waiting.len() >= WAITING_LIMIT {
                         self.reply(now, stream, self.unavailable("too many wait for the keys"), out);
                     } else {
-                        let until = now + KEYS_WAIT_LIMIT;
-                        self.waiting.push(Waiting { stream, peer, request, service, until });
+                        self.waiting.push(Waiting { stream, peer, request, service });
                     }
                 }
                 (Outcome::WaitForKeys, None) => {}
@@ -273,7 +263,7 @@ impl Web {
     }
 
     fn serve_again(&mut self, now: Time, waiting: Waiting, parts: &mut Parts<'_>, out: &mut Outbox) {
-        let Waiting { stream, peer, request, service, .. } = waiting;
+        let Waiting { stream, peer, request, service } = waiting;
         let asker = Asker { peer, port: Port::Tls, patience: Patience::HasWaited };
         match self.answer(now, service, &request, asker, parts, out) {
             Outcome::Answer(reply) => self.reply(now, stream, reply, out),

@@ -65,6 +65,11 @@ fn a_published_certificate_counts_for_its_user_within_its_time_and_survives_a_po
     published.power_on(&disk, &mut out);
     assert!(published.check("sip:Alice@Contoso.example", &der, NOW).is_ok());
     assert_eq!(published.check("bob@contoso.example", &der, NOW), Err(NotPublished::ForeignUser));
+    let first = NOW.minus(pki::authority::BACK_DATING);
+    assert!(published.check("alice@contoso.example", &der, first).is_ok());
+    let early = first.minus(Duration::from_secs(1));
+    assert_eq!(published.check("alice@contoso.example", &der, early), Err(NotPublished::OutsideValidity));
+    assert!(!verify(&published, &authority, "sip:alice@contoso.example", &der, early));
     let last = NOW.plus(Duration::from_secs(180 * 86_400));
     assert!(published.check("alice@contoso.example", &der, last).is_ok());
     let late = last.plus(Duration::from_secs(1));

@@ -16,6 +16,7 @@ use sip::auth::Auth;
 use sip::tls_dsk::{self, Acceptor, DskError, Reply};
 
 use super::connection::Connection;
+use super::register::REMEMBERED_OCTETS;
 use crate::registrar::Parts;
 
 /// How long a handshake may take.
@@ -152,6 +153,10 @@ impl Access {
     ) -> Verdict {
         let aor = speaker(request);
         let epid = request.from().epid().map(str::to_owned);
+        // A context remembers both, and no account has so long a name.
+        if [Some(&aor), epid.as_ref()].into_iter().flatten().any(|name| name.len() > REMEMBERED_OCTETS) {
+            return Verdict::HandshakeFailed("the name of its user or endpoint is too long".to_owned());
+        }
         let opaque = auth.get("opaque").map(|opaque| opaque.into_owned());
         let known = opaque.filter(|opaque| connection.half_open.contains_key(opaque));
         let (opaque, context) = match known {
@@ -320,6 +325,20 @@ fn establish(opaque: String, association: Association, connection: &mut Connecti
         }
     }
     connection.associations.insert(opaque, association);
+}
+
+/// Checks the signature of an answer to something that the pool sent.
+///
+/// # Errors
+///
+/// Says why it does not pass.
+pub fn check_answer(answer: &Message, connection: &mut Connection, now: Time) -> Result<(), String> {
+    let associations = connection.associations.iter_mut().filter(|(_, held)| now < held.until);
+    let named = association::presented(answer).find_map(|auth| auth.get("opaque").map(|it| it.into_owned()));
+    let named = named.ok_or("the message is not signed")?;
+    let (_, association) =
+        associations.into_iter().find(|(opaque, _)| **opaque == named).ok_or("no such association here")?;
+    association.keys.check(answer).map(drop).map_err(|why| why.to_string())
 }
 
 /// Checks a signed request against the association that it names.

@@ -23,6 +23,11 @@ pub const IDLE_UNPROVED: Duration = Duration::from_secs(180);
 pub const MESSAGE_WITHIN: Duration = Duration::from_secs(20);
 /// The most octets of an unfinished message; clients of this kind send a few thousand.
 pub const MESSAGE_OCTETS: usize = 128 * 1024;
+/// The same before anybody on the connection has proved who they are: room for the longest flight of a handshake.
+pub const MESSAGE_OCTETS_UNPROVED: usize = 48 * 1024;
+/// The longest answer that is kept, in octets; a request whose answer was longer is met with silence if it comes
+/// again.
+pub const ANSWER_OCTETS: usize = 16 * 1024;
 /// The answers that are kept on a connection in case their requests come again.
 pub const ANSWERS_KEPT: usize = 4;
 /// The most requests of one connection that wait for the disk.
@@ -105,7 +110,7 @@ impl Connection {
     pub fn emptied(&mut self, now: Time) -> bool {
         let waiting = self.framer.waiting();
         self.unfinished_since = (waiting > 0).then(|| self.unfinished_since.unwrap_or(now));
-        waiting <= MESSAGE_OCTETS
+        waiting <= if self.associations.is_empty() { MESSAGE_OCTETS_UNPROVED } else { MESSAGE_OCTETS }
     }
 
     /// A whole message was taken out: the next one has its own time.
@@ -135,7 +140,7 @@ impl Connection {
     pub fn repeated(&mut self, key: &ServerKey, now: Time) -> Option<Option<Bytes>> {
         self.recent.retain(|(_, server)| !server.is_over(now));
         if let Some((_, server)) = self.recent.iter().find(|(known, _)| known == key) {
-            return Some(server.repeated());
+            return Some(server.repeated().filter(|answer| !answer.is_empty()));
         }
         // Over TLS nobody has to repeat anything (RFC 3261 §17.1.2.2), but some clients do when an answer is slow:
         // their requests are remembered as if the way could lose them.
@@ -156,7 +161,8 @@ impl Connection {
     /// Remembers the answer to a request.
     pub fn answered(&mut self, key: &ServerKey, status: u16, answer: Bytes, now: Time) {
         if let Some((_, server)) = self.recent.iter_mut().find(|(known, _)| known == key) {
-            server.answer(now, status, answer);
+            let kept = if answer.len() <= ANSWER_OCTETS { answer } else { Bytes::new() };
+            server.answer(now, status, kept);
         }
     }
 

@@ -138,7 +138,8 @@ impl Subscriptions {
         let expires = asked.min(LONGEST);
         let local_tag = request.to().tag().unwrap_or(fresh_tag).to_owned();
         let key = (who.stream, request.call_id().to_owned(), local_tag.clone());
-        let held = self.0.remove(&key).filter(|held| now < held.until && held.package == package);
+        // What is refused leaves the subscription as it was (RFC 6665 §4.1.2.2).
+        let held = self.0.get(&key).filter(|held| now < held.until && held.package == package).cloned();
         if held.is_none() && request.to().tag().is_some() {
             return Err(Refusal::NoSuchDialog);
         }
@@ -161,7 +162,9 @@ impl Subscriptions {
         };
         let document = subscription.document(&who.account.policy, domain);
         subscription.sent.clone_from(&document);
-        if !expires.is_zero() {
+        if expires.is_zero() {
+            self.0.remove(&key);
+        } else {
             if held.is_none() && self.on(who.stream, now) >= SUBSCRIPTIONS_PER_CONNECTION {
                 return Err(Refusal::Busy { retry_after_s: 60 });
             }
@@ -204,6 +207,11 @@ impl Subscriptions {
         if let Some(held) = self.0.get_mut(&key) {
             held.dialog.cseq = dialog.cseq;
         }
+    }
+
+    /// Ends one subscription.
+    pub fn end(&mut self, stream: StreamId, call_id: &str, local_tag: &str) {
+        self.0.remove(&(stream, call_id.to_owned(), local_tag.to_owned()));
     }
 
     /// Ends everything on a connection.

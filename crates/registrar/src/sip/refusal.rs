@@ -23,7 +23,7 @@ pub enum Refusal {
     ForeignGruu,
     /// No Contact that can be bound, or more than one.
     BadContact(&'static str),
-    /// A Contact, Call-ID or tag of more octets than the pool remembers.
+    /// An address, Call-ID or tag of more octets than the pool remembers.
     TooLarge,
     /// A body that is not the document it should be.
     BadBody,
@@ -160,7 +160,7 @@ impl Refusal {
             Refusal::ForeignInstance => (4010, "The instance id belongs to another endpoint", Client),
             Refusal::ForeignGruu => (4004, "The GRUU belongs to another endpoint", Public),
             Refusal::BadContact(why) => (4000, why, Client),
-            Refusal::TooLarge => (4008, "A Contact, Call-ID or tag is too long", Client),
+            Refusal::TooLarge => (4008, "An address, Call-ID or tag is too long", Client),
             Refusal::BadBody => (4001, "The body cannot be read", Client),
             Refusal::NotRegistrationEvent => (4055, "The event of a REGISTER is not registration", Client),
             Refusal::NeedsGruu => (2057, "Event categories need gruu-10", Client),

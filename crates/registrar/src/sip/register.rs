@@ -18,7 +18,7 @@ use crate::accounts::{Accounts, Home};
 /// The shortest registration that is granted; a pool whose longest is shorter grants that one.
 pub const SHORTEST: Duration = Duration::from_secs(60);
 
-/// The most octets of a Contact, a Call-ID or a tag that are remembered.
+/// The most octets of an address, a Call-ID, a tag or an endpoint identifier that are remembered.
 pub const REMEMBERED_OCTETS: usize = 1_024;
 
 /// What a REGISTER asks for, once nothing speaks against it.
@@ -131,8 +131,11 @@ pub struct Endpoint {
 ///
 /// If it is not.
 pub fn may_be_remembered(request: &Message, contact: &str) -> Result<(), Refusal> {
-    let tag = request.from().tag().unwrap_or("");
-    let is_short = [contact, request.call_id(), tag].iter().all(|text| text.len() <= REMEMBERED_OCTETS);
+    let (from, to) = (request.from(), request.to());
+    let (tag, epid) = (from.tag().unwrap_or(""), from.epid().unwrap_or(""));
+    let addresses = [contact, from.uri.as_str(), to.uri.as_str()];
+    let others = [request.call_id(), tag, epid];
+    let is_short = addresses.iter().chain(&others).all(|text| text.len() <= REMEMBERED_OCTETS);
     is_short.then_some(()).ok_or(Refusal::TooLarge)
 }
 

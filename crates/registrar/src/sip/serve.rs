@@ -54,8 +54,11 @@ impl FrontEnd {
     pub(super) fn message(&mut self, stream: StreamId, message: &Message, turn: &mut Turn<'_, '_>) {
         let Some(connection) = self.connections.get_mut(&stream) else { return };
         turn.out.note(Note::received(connection.peer, in_one_line(message)));
-        // Answers to the pool's own notices change nothing here, and nobody answers an ACK.
-        if !message.is_request() || message.method() == "ACK" {
+        if !message.is_request() {
+            return self.answered(stream, message, turn);
+        }
+        // Nobody answers an ACK.
+        if message.method() == "ACK" {
             return;
         }
         if message.method() == "CANCEL" && sip::association::presented(message).next().is_none() {
@@ -313,7 +316,7 @@ fn in_short(answer: &Draft, request: &Message) -> String {
 }
 
 /// A stranger's words as the journal shows them: short, and on one line.
-fn shown(words: &str) -> String {
+pub(super) fn shown(words: &str) -> String {
     const SHOWN_CHARS: usize = 120;
     words.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect()
 }

@@ -88,7 +88,7 @@ impl Web {
                 Ok(user) => parts.accounts.find(&user),
                 Err(refusal) => return unauthorized(Some(&refusal)),
             },
-            (None, Some(token)) => match self.tokens.check(token, now) {
+            (None, Some(token)) => match self.tokens.check(token, parts.clock, now) {
                 Verdict::Good(upn) => parts.accounts.by_upn(&upn),
                 Verdict::FetchKeys if patience == Patience::MayWait => return Outcome::WaitForKeys,
                 Verdict::FetchKeys | Verdict::Unavailable => {
@@ -191,7 +191,7 @@ impl Web {
         if token.is_empty() {
             return Outcome::Answer(challenge("show an access token", ""));
         }
-        let upn = match self.tokens.check(token, now) {
+        let upn = match self.tokens.check(token, parts.clock, now) {
             Verdict::Good(upn) => upn,
             Verdict::FetchKeys if patience == Patience::MayWait => return Outcome::WaitForKeys,
             Verdict::FetchKeys | Verdict::Unavailable => {

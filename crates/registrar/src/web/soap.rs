@@ -48,7 +48,7 @@ impl Refusal {
         Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, id: 4004, reason: reason.into() }
     }
 
-    /// The account is unknown or may not sign in (4003, 4005, 4006).
+    /// The account is unknown or may not sign in (4003, 4005).
     pub fn account(id: u32, reason: impl Into<String>) -> Refusal {
         Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, id, reason: reason.into() }
     }

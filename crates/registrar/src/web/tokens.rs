@@ -66,7 +66,6 @@ struct Fetch {
 #[derive(Debug)]
 pub struct Tokens {
     service: Option<IdentityService>,
-    clock: WallClock,
     keys: BTreeMap<String, DecodingKey>,
     fetched_at: Option<Time>,
     tried_at: Option<Time>,
@@ -107,13 +106,13 @@ struct Claims {
 
 impl Tokens {
     /// No keys yet.
-    pub fn new(service: Option<IdentityService>, clock: WallClock) -> Tokens {
-        Tokens { service, clock, keys: BTreeMap::new(), fetched_at: None, tried_at: None, fetch: None }
+    pub fn new(service: Option<IdentityService>) -> Tokens {
+        Tokens { service, keys: BTreeMap::new(), fetched_at: None, tried_at: None, fetch: None }
     }
 
     /// Forgets the keys, as a power cut does.
     pub fn forget(&mut self) {
-        *self = Tokens::new(self.service.take(), self.clock);
+        *self = Tokens::new(self.service.take());
     }
 
     /// Whether any token is taken.
@@ -126,8 +125,8 @@ impl Tokens {
         self.service.as_ref().map_or(&[], |service| &service.issuers)
     }
 
-    /// Looks at a token.
-    pub fn check(&self, token: &str, now: Time) -> Verdict {
+    /// Looks at a token, whose dates are read by `clock`.
+    pub fn check(&self, token: &str, clock: &WallClock, now: Time) -> Verdict {
         let Some(service) = &self.service else {
             return Verdict::Refused("access tokens are not taken");
         };
@@ -164,7 +163,7 @@ impl Tokens {
         validation.validate_aud = false;
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         match jsonwebtoken::decode::<Claims>(token, key, &validation) {
-            Ok(decoded) => judge(&decoded.claims, service, self.clock.read(now)),
+            Ok(decoded) => judge(&decoded.claims, service, clock.read(now)),
             Err(_) => Verdict::Refused("access token's signature or claims are wrong"),
         }
     }
@@ -174,7 +173,7 @@ impl Tokens {
     }
 
     /// Dials the identity service for its keys, unless that is under way.
-    pub fn fetch(&mut self, now: Time, out: &mut Outbox) {
+    pub fn fetch(&mut self, clock: &WallClock, now: Time, out: &mut Outbox) {
         let Some(service) = &self.service else { return };
         if self.fetch.is_some() {
             return;
@@ -182,7 +181,7 @@ impl Tokens {
         let tls = ClientTls {
             server_name: service.host.clone(),
             trust: service.trust.clone(),
-            clock: self.clock,
+            clock: *clock,
             names: NameCheck::Strict,
         };
         let to = SocketAddr::new(service.address, service.port);

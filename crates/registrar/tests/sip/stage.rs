@@ -12,7 +12,7 @@ use net::{
 };
 use pki::{Authority, CertificateRequest, Holder, Validity};
 use registrar::published::{Certificate, Published};
-use registrar::{Account, Registrar, Setup};
+use registrar::{Account, PasswordCost, Registrar, Setup};
 use sip::association::{Checked, Parameters};
 use sip::auth::Auth;
 use sip::tls_dsk::{self, Initiator, Reply};
@@ -111,6 +111,7 @@ impl Stage {
             modern_auth: None,
             basic_auth: true,
             accounts: vec![Account::new(ALICE, "Alice")],
+            password_cost: PasswordCost::Light,
             certificate_life: Setup::CERTIFICATE_LIFE,
             ticket_life: Setup::TICKET_LIFE,
             registration_life: Setup::REGISTRATION_LIFE,

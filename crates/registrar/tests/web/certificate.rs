@@ -218,8 +218,10 @@ fn a_ticket_ends_with_its_time_its_user_and_the_pools_power() {
     let good = CertificateRequest::new(&ticket(&mut pool, ALICE), ALICE);
     let elsewhere = registrar::Home::Pool("fe2.contoso.example".to_owned());
     pool.act(|pool, now, out| pool.move_user(ALICE, elsewhere, now, out));
-    refused(&mut pool, "homed elsewhere", &good, 4006);
+    certificate(&good.send(&mut pool));
+    pool.act(|pool, now, out| pool.revoke(ALICE, now, out));
     pool.act(|pool, now, out| pool.move_user(ALICE, registrar::Home::Here, now, out));
+    let good = CertificateRequest::new(&ticket(&mut pool, ALICE), ALICE);
     pool.power_cut();
     refused(&mut pool, "from before the power cut", &good, 28020);
     let good = CertificateRequest::new(&ticket(&mut pool, ALICE), ALICE);
@@ -259,6 +261,7 @@ fn a_request_gets_what_the_authority_decides_or_nothing() {
 }
 
 /// A request that openssl made, or `None` without openssl.
+#[expect(clippy::disallowed_methods, reason = "openssl is a program")]
 fn openssl_request(arguments: &[&str]) -> Option<Vec<u8>> {
     let made = std::process::Command::new("openssl")
         .args([
@@ -336,24 +339,18 @@ fn anybody_may_take_the_root_over_plain_http() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "openssl is a program")]
 fn openssl_accepts_the_certificate_for_a_client() {
-    let mut authority_of = setup();
-    let root = authority_of.authority.root().clone();
-    authority_of.name = "fe".to_owned();
-    let mut pool = Pool::of(authority_of);
+    let setup = setup();
+    let root = setup.authority.root().clone();
+    let mut pool = Pool::of(setup);
     let ticket = ticket(&mut pool, ALICE);
     let der = certificate(&CertificateRequest::new(&ticket, ALICE).send(&mut pool));
     let directory = std::env::temp_dir().join(format!("registrar-{}", std::process::id()));
-    let pem = |der: &[u8]| {
-        let lines: Vec<String> = STANDARD
-            .encode(der)
-            .as_bytes()
-            .chunks(64)
-            .map(|line| String::from_utf8(line.to_vec()).unwrap())
-            .collect();
-        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
-    };
-    let written = write_files(&directory, &[("root.pem", pem(&root)), ("leaf.pem", pem(&der))]);
+    let written = write_files(
+        &directory,
+        &[("root.pem", pki::pem::certificates([&root])), ("leaf.pem", pki::pem::certificates([&der.into()]))],
+    );
     let verdict = std::process::Command::new("openssl")
         .args(["verify", "-x509_strict", "-purpose", "sslclient", "-attime", "1767610000", "-CAfile"])
         .arg(directory.join("root.pem"))
@@ -393,4 +390,34 @@ proptest! {
         }
         prop_assert_eq!(pool.registrar.published().of(BOB).count(), 0);
     }
+}
+
+#[test]
+fn a_timestamp_counts_from_its_beginning_to_its_end() {
+    // The pool's clock reads 10:00:01 when the ticket is made, and may be five minutes behind a client's.
+    for (created, expires, is_good) in [
+        ("10:05:01", "11:00:00", true),
+        ("10:05:02", "11:00:00", false),
+        ("10:00:00", "10:00:02", true),
+        ("10:00:00", "10:00:01", false),
+        ("10:00:00", "18:05:01", true),
+        ("10:00:00", "18:05:02", false),
+    ] {
+        let mut pool = Pool::new();
+        let mut request = CertificateRequest::new(&ticket(&mut pool, ALICE), ALICE);
+        request.ticket.lifetime = format!(
+            "<wsu:Created>2026-01-05T{created}Z</wsu:Created><wsu:Expires>2026-01-05T{expires}Z</wsu:Expires>"
+        );
+        assert_eq!(request.send(&mut pool).status() == 200, is_good, "{created} to {expires}");
+    }
+}
+
+#[test]
+fn a_certificate_for_a_user_who_is_homed_elsewhere_opens_the_way_to_the_redirect() {
+    let mut pool = Pool::new();
+    let elsewhere = registrar::Home::Pool("fe2.contoso.example".to_owned());
+    pool.act(|pool, now, out| pool.move_user(ALICE, elsewhere, now, out));
+    let answer = CertificateRequest::new(&ticket(&mut pool, ALICE), ALICE).send(&mut pool);
+    let der = certificate(&answer);
+    assert!(pool.registrar.published().check(ALICE, &der, pool.wall()).is_ok());
 }

@@ -13,7 +13,7 @@ use net::{
     Wall, WallClock, WriteKind,
 };
 use pki::{Authority, Validity};
-use registrar::{Account, IdentityService, PasswordHash, PhonePolicy, Registrar, Setup};
+use registrar::{Account, IdentityService, PasswordCost, PasswordHash, PhonePolicy, Registrar, Setup};
 
 use crate::identity;
 
@@ -54,9 +54,9 @@ fn peer() -> SocketAddr {
     "10.20.2.1:40000".parse().unwrap()
 }
 
-/// Some ten milliseconds each: hashed once for all tests.
+/// Hashed once for all tests.
 static PASSWORD: LazyLock<PasswordHash> =
-    LazyLock::new(|| PasswordHash::new("Passw0rd!", &mut Random::named(1, "salt")));
+    LazyLock::new(|| PasswordHash::new("Passw0rd!", PasswordCost::Light, &mut Random::named(1, "salt")));
 
 pub fn setup() -> Setup {
     let mut random = Random::named(7, "fe");
@@ -99,6 +99,7 @@ pub fn setup() -> Setup {
         modern_auth: Some("https://login.contoso.example/common/oauth2/authorize".to_owned()),
         basic_auth: true,
         accounts: vec![alice, bob, moved],
+        password_cost: PasswordCost::Light,
         certificate_life: Setup::CERTIFICATE_LIFE,
         ticket_life: Setup::TICKET_LIFE,
         registration_life: Setup::REGISTRATION_LIFE,

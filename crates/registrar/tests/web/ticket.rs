@@ -309,3 +309,16 @@ proptest! {
         let _ = TicketRequest::read(body.as_bytes(), &site);
     }
 }
+
+#[test]
+fn the_dates_of_a_token_are_read_by_the_pools_own_clock_even_after_it_was_set() {
+    let mut pool = Pool::new();
+    let good = token(&KEY, &claims(ALICE, pool.wall()));
+    assert_eq!(by_token(&mut pool, &good).status(), 200);
+    let now = pool.now;
+    let late = pool.wall().plus(Duration::from_secs(3599 + 300));
+    pool.registrar.clock_mut().set(now, late.minus(Duration::from_secs(1)));
+    assert_eq!(by_token(&mut pool, &good).status(), 200);
+    pool.registrar.clock_mut().set(now, late);
+    assert_eq!(by_token(&mut pool, &good).status(), 401);
+}

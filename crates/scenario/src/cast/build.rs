@@ -332,7 +332,11 @@ impl Builder<'_> {
             }
             account.policy = phone_policy(lab);
             if let Some(password) = facts.password.as_ref().filter(|_| !pool.modern_auth) {
-                account.password = Some(registrar::PasswordHash::new(password, &mut pool_random));
+                account.password = Some(registrar::PasswordHash::new(
+                    password,
+                    registrar::PasswordCost::Light,
+                    &mut pool_random,
+                ));
             }
             list.push(account);
         }
@@ -350,6 +354,7 @@ impl Builder<'_> {
             modern_auth: pool.modern_auth.then_some(authorize),
             basic_auth: !pool.modern_auth,
             accounts: list,
+            password_cost: registrar::PasswordCost::Light,
             certificate_life: pool.certificate_life,
             ticket_life: registrar::Setup::TICKET_LIFE,
             registration_life: pool.registration,

@@ -1,10 +1,11 @@
 //! SUBSCRIBE, and what the pool says on its own: changed policy, deregistrations.
 
 use net::{Note, StreamId};
-use sip::Draft;
+use sip::{Draft, Message};
 
-use super::{Asker, printed};
+use super::{Asker, printed, shown};
 use crate::events;
+use crate::sip::access;
 use crate::sip::bindings::Binding;
 use crate::sip::in_band::Subscriber;
 use crate::sip::notice::{self, Deregistration, Dialog};
@@ -119,6 +120,21 @@ impl FrontEnd {
         let (sent_by, branch) = (self.sent_by(turn), turn.parts.random.hex(16));
         let draft = notice::deregistered(why, &mut dialog, &sent_by, &branch);
         self.send_notice(stream, &binding.aor, draft, epid.as_deref(), turn);
+    }
+
+    /// A client answered one of the pool's notices. An answer must be signed as anything else; one that is right
+    /// and says that there is no such subscription ends it (RFC 6665 §4.2.2). All others change nothing.
+    pub(super) fn answered(&mut self, stream: StreamId, answer: &Message, turn: &mut Turn<'_, '_>) {
+        let Some(connection) = self.connections.get_mut(&stream) else { return };
+        if let Err(why) = access::check_answer(answer, connection, turn.now) {
+            let whom = answer.to().uri.user_at_host().unwrap_or_default();
+            let text = format!("an answer: {why}");
+            turn.out.note(Note::event(events::REQUEST_REFUSED, shown(&whom), text));
+            return;
+        }
+        if answer.status() == Some(481) {
+            self.subscriptions.end(stream, answer.call_id(), answer.from().tag().unwrap_or(""));
+        }
     }
 
     fn sent_by(&self, turn: &Turn<'_, '_>) -> String {

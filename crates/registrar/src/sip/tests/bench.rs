@@ -17,7 +17,7 @@ use sip::auth::Auth;
 use sip::tls_dsk::{self, Initiator, Reply};
 use sip::{Draft, Frame, Framer, Message, SecurityAssociation};
 
-use crate::accounts::{Account, Accounts};
+use crate::accounts::{Account, Accounts, PasswordCost};
 use crate::faults::Faults;
 use crate::published::{Certificate, Published};
 use crate::registrar::Parts;
@@ -81,6 +81,7 @@ impl Bench {
             modern_auth: None,
             basic_auth: true,
             accounts: Vec::new(),
+            password_cost: PasswordCost::Light,
             certificate_life: Setup::CERTIFICATE_LIFE,
             ticket_life: Setup::TICKET_LIFE,
             registration_life: Duration::from_secs(7200),
@@ -89,7 +90,10 @@ impl Bench {
         };
         let mut bench = Bench {
             now: Time::ZERO,
-            accounts: Accounts::new([Account::new(ALICE, "Alice"), Account::new(BOB, "Bob")]),
+            accounts: Accounts::new(
+                [Account::new(ALICE, "Alice"), Account::new(BOB, "Bob")],
+                PasswordCost::Light,
+            ),
             published: Published::default(),
             faults: Faults::default(),
             strict: false,

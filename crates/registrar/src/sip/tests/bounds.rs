@@ -6,8 +6,12 @@ use proptest::prelude::*;
 use sip::tls_dsk::Reply;
 
 use super::bench::*;
+use crate::events;
+use crate::sip::CONNECTIONS_PER_SOURCE;
 use crate::sip::access::{HALF_OPEN_IN_ALL, HALF_OPEN_LIFE, HALF_OPEN_PER_CONNECTION, HALF_OPEN_PER_SOURCE};
-use crate::sip::connection::{IDLE, IDLE_UNPROVED, MESSAGE_OCTETS, MESSAGE_WITHIN};
+use crate::sip::connection::{
+    ANSWER_OCTETS, IDLE, IDLE_UNPROVED, MESSAGE_OCTETS, MESSAGE_OCTETS_UNPROVED, MESSAGE_WITHIN,
+};
 
 /// A REGISTER with a hello, as octets; `epid` tells it from others.
 fn hello(bench: &mut Bench, client: &mut Client, epid: &str) -> Vec<u8> {
@@ -107,12 +111,79 @@ fn a_message_that_never_ends_is_cut_off() {
         assert_eq!(bench.closed, [stream]);
     }
     let mut bench = Bench::new();
-    let stream = bench.connect("10.30.0.1:1");
-    bench.send(stream, &b"REGISTER sip:a SIP/2.0\r\nContent-Length: 1000000\r\n\r\n"[..]);
-    bench.send(stream, vec![b'x'; MESSAGE_OCTETS - 100]);
-    assert!(bench.closed.is_empty());
-    bench.send(stream, vec![b'x'; 200]);
-    assert_eq!(bench.closed, [stream]);
+    let (stranger, desk) = (bench.connect("10.30.0.1:1"), registered(&mut bench, ALICE, "01").stream);
+    for (stream, limit) in [(stranger, MESSAGE_OCTETS_UNPROVED), (desk, MESSAGE_OCTETS)] {
+        let head = &b"REGISTER sip:a SIP/2.0\r\nContent-Length: 1000000\r\n\r\n"[..];
+        bench.closed.clear();
+        bench.send(stream, head);
+        bench.send(stream, vec![b'x'; limit - head.len()]);
+        assert!(bench.closed.is_empty());
+        bench.send(stream, &b"x"[..]);
+        assert_eq!(bench.closed, [stream]);
+    }
+}
+
+#[test]
+fn a_message_of_impossible_length_is_told_so_before_the_connection_closes() {
+    let mut bench = Bench::new();
+    for (length, status) in [("Content-Length: 2000000\r\n", 413), ("Content-Length: -1\r\n", 400), ("", 400)]
+    {
+        let stream = bench.connect("10.30.0.1:1");
+        let head = "REGISTER sip:contoso.example SIP/2.0\r\nVia: SIP/2.0/TLS 10.30.0.1;branch=z9hG4bKa\r\n\
+                    From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 1 REGISTER\r\n";
+        bench.send(stream, format!("{head}{length}\r\n"));
+        assert_eq!(bench.messages(stream)[0].status(), Some(status), "{length}");
+        assert_eq!(bench.closed.pop(), Some(stream));
+    }
+}
+
+#[test]
+fn one_address_cannot_take_every_connection() {
+    let mut bench = Bench::new();
+    let streams: Vec<_> = (0..CONNECTIONS_PER_SOURCE + 2)
+        .map(|number| bench.connect(&format!("10.30.0.1:{}", 10_000 + number)))
+        .collect();
+    assert_eq!(bench.closed, streams[CONNECTIONS_PER_SOURCE..]);
+    assert_eq!(bench.front_end.connections(), CONNECTIONS_PER_SOURCE);
+    bench.hang_up(streams[0]);
+    bench.closed.clear();
+    bench.connect("10.30.0.1:9999");
+    registered(&mut bench, ALICE, "01");
+    assert!(bench.closed.is_empty(), "there is room again, and for others there always was");
+}
+
+#[test]
+fn a_long_answer_is_not_kept_for_those_who_ask_again() {
+    for (filler, is_kept) in [(ANSWER_OCTETS - 1_000, true), (ANSWER_OCTETS, false)] {
+        let mut bench = Bench::new();
+        let mut desk = Client::new(&mut bench, ALICE, "01");
+        let mut draft = desk.register();
+        draft.set("Call-ID", &"x".repeat(filler));
+        let first = desk.ask(&mut bench, &draft);
+        bench.send(desk.stream, draft.print().expect("a good draft"));
+        let again = bench.messages(desk.stream);
+        assert_eq!(
+            again.iter().map(|m| m.as_bytes()).collect::<Vec<_>>(),
+            if is_kept { vec![first.as_bytes()] } else { vec![] }
+        );
+    }
+}
+
+#[test]
+fn a_handshake_remembers_no_long_names_and_the_journal_shows_none() {
+    for (octets, is_begun) in [(1_024, true), (1_025, false)] {
+        let mut bench = Bench::new();
+        let mut client = Client::new(&mut bench, ALICE, "01");
+        client.user = format!("%0A{}@contoso.example", "x".repeat(octets - 17));
+        let octets = hello(&mut bench, &mut client, "01");
+        bench.send(client.stream, octets);
+        assert_eq!(bench.front_end.half_open(), usize::from(is_begun));
+        bench.pass(HALF_OPEN_LIFE);
+        assert_eq!(bench.count(events::HANDSHAKE_FAILED), 1);
+        for (_, of) in bench.events() {
+            assert!(of.len() < 200 && !of.contains('\n'), "{of}");
+        }
+    }
 }
 
 #[test]

@@ -233,3 +233,62 @@ fn a_ninth_endpoint_pushes_out_the_one_that_was_refreshed_longest_ago() {
     let notice = notice(&mut bench, &mut first);
     assert_eq!(notice.body_text(), Some("deregistered;event=unregistered"));
 }
+
+#[test]
+fn a_refresh_that_is_refused_leaves_the_subscription_as_it_was() {
+    let mut bench = Bench::new();
+    let mut desk = registered(&mut bench, ALICE, "01");
+    let draft = subscribe(&mut desk, PROVISIONING);
+    let answer = desk.ask_signed(&mut bench, draft);
+    let to = format!("<sip:{ALICE}>;tag={}", answer.to().tag().expect("a tag"));
+    let mut broken = subscribe(&mut desk, PROVISIONING).body("application/xml", "<a");
+    broken.set("To", &to);
+    assert_eq!(desk.ask_signed(&mut bench, broken).status(), Some(400));
+    let mut other = subscribe(&mut desk, "vnd-microsoft-roaming-self");
+    other.set("To", &to);
+    assert_eq!(desk.ask_signed(&mut bench, other).status(), Some(481));
+    change_policy(&mut bench, PhonePolicy { min_phone_pin_length: 8, ..PhonePolicy::default() });
+    assert_eq!(notice(&mut bench, &mut desk).method(), "BENOTIFY");
+}
+
+#[test]
+fn a_subscription_remembers_no_long_names() {
+    let mut bench = Bench::new();
+    let mut desk = registered(&mut bench, ALICE, "01");
+    let long = format!("<sip:{ALICE};x={}>", "y".repeat(1_024));
+    for (header, value) in [("From", format!("{long};tag=c1;epid=01")), ("To", long)] {
+        let mut draft = subscribe(&mut desk, PROVISIONING);
+        draft.set(header, &value);
+        let answer = desk.ask_signed(&mut bench, draft);
+        assert_eq!(answer.status(), Some(400), "{header}");
+        assert!(answer.header("ms-diagnostics").expect("it is there").starts_with("4008;"));
+    }
+}
+
+#[test]
+fn an_answer_to_a_notice_counts_only_if_it_is_signed() {
+    let mut bench = Bench::new();
+    let mut desk = registered(&mut bench, ALICE, "01");
+    let draft = desk.request("SUBSCRIBE").with("Event", PROVISIONING);
+    let draft = desk.signed(draft);
+    bench.send(desk.stream, draft.print().expect("a good draft"));
+    let first = bench.messages(desk.stream).remove(1);
+    let gone = first.reply(481, "Subscription Does Not Exist");
+    let policy = |length| PhonePolicy { min_phone_pin_length: length, ..PhonePolicy::default() };
+    // Unsigned, and signed but changed: it is as if nobody had answered.
+    let mut changed = desk.keys.as_mut().expect("it has proved itself").sign_response(gone.clone());
+    changed.set("Call-ID", "another");
+    for (forged, length) in [(&gone, 8), (&changed, 9)] {
+        bench.send(desk.stream, forged.print().expect("a good draft"));
+        change_policy(&mut bench, policy(length));
+        assert_eq!(bench.messages(desk.stream).len(), 1);
+    }
+    assert_eq!(bench.count(events::REQUEST_REFUSED), 2);
+    let signed = desk.keys.as_mut().expect("it has proved itself").sign_response(gone);
+    bench.send(desk.stream, signed.print().expect("a good draft"));
+    change_policy(&mut bench, policy(10));
+    assert!(bench.messages(desk.stream).is_empty(), "who has no subscription hears nothing");
+    // Nor does the same answer count again, or one that belongs to nobody.
+    bench.send(desk.stream, signed.print().expect("a good draft"));
+    assert_eq!(bench.count(events::REQUEST_REFUSED), 3);
+}

@@ -1,7 +1,7 @@
 //! Refusals: each with its status and its diagnostics.
 
 use super::bench::*;
-use crate::accounts::Home;
+use crate::accounts::{Accounts, Home, PasswordCost};
 use crate::events;
 use crate::faults::Exchange;
 
@@ -98,7 +98,7 @@ fn a_disabled_an_unknown_and_a_moved_account_are_told_apart_once_they_are_proved
     let answer = desk.ask_signed(&mut bench, draft);
     assert_eq!(verdict(&answer), (301, None));
     assert_eq!(answer.header("Contact"), Some("<sip:fe2.contoso.example:5061;transport=tls>"));
-    bench.accounts = crate::accounts::Accounts::new([]);
+    bench.accounts = Accounts::new([], PasswordCost::Light);
     let draft = desk.register();
     assert_eq!(verdict(&desk.ask_signed(&mut bench, draft)), (404, Some("4005")));
 }
@@ -171,4 +171,17 @@ fn a_via_that_does_not_tell_the_truth_is_put_right() {
             "SIP/2.0/TLS b.example;branch=z9hG4bKb",
         ]
     );
+}
+
+#[test]
+fn a_user_of_another_pool_is_sent_there_once_a_certificate_of_this_one_has_proved_who_it_is() {
+    let mut bench = Bench::new();
+    bench.accounts.find_mut(ALICE).expect("she is known").home = Home::Pool("fe2.contoso.example".to_owned());
+    let mut desk = Client::new(&mut bench, ALICE, "01");
+    let draft = desk.register();
+    assert_eq!(desk.ask(&mut bench, &draft).status(), Some(401), "strangers do not learn who is homed where");
+    let answer = desk.sign_in(&mut bench);
+    assert_eq!(answer.status(), Some(301));
+    assert_eq!(answer.header("Contact"), Some("<sip:fe2.contoso.example:5061;transport=tls>"));
+    assert!(!bench.front_end.is_registered(ALICE, bench.now));
 }

@@ -51,6 +51,10 @@ pub const CONNECTIONS: usize = 150_000;
 /// The most connections from one address; a site's phones may share one.
 pub const CONNECTIONS_PER_SOURCE: usize = 10_000;
 
+/// The most octets of unfinished messages on all connections on which nobody has proved who they are; whose octets
+/// go past it loses its connection.
+pub const UNFINISHED_IN_ALL: usize = 64 << 20;
+
 /// What one call works with: when it is, what the pool knows, where effects go.
 struct Turn<'a, 'p> {
     now: Time,
@@ -66,6 +70,8 @@ pub struct FrontEnd {
     connections: BTreeMap<StreamId, Connection>,
     by_source: BTreeMap<IpAddr, usize>,
     deadlines: BTreeSet<(Time, StreamId)>,
+    /// What the connections' unfinished octets come to.
+    unfinished: usize,
     bindings: Bindings,
     store: Store,
     waiting: BTreeMap<WriteId, Waiting>,
@@ -82,6 +88,7 @@ impl FrontEnd {
             connections: BTreeMap::new(),
             by_source: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            unfinished: 0,
             bindings: Bindings::default(),
             store: Store::default(),
             waiting: BTreeMap::new(),
@@ -108,6 +115,7 @@ impl FrontEnd {
         self.connections.clear();
         self.by_source.clear();
         self.deadlines.clear();
+        self.unfinished = 0;
         self.bindings = Bindings::default();
         self.store = Store::default();
         self.waiting.clear();
@@ -292,6 +300,12 @@ impl FrontEnd {
                 None => self.close(stream, "a message is too long", turn),
             }
         }
+        let Some(connection) = self.connections.get_mut(&stream) else { return };
+        let (before, holds) = connection.recount();
+        self.unfinished = self.unfinished - before + holds;
+        if holds > before && self.unfinished > UNFINISHED_IN_ALL {
+            self.close(stream, "too much that is unfinished", turn);
+        }
     }
 
     fn unreadable(&mut self, stream: StreamId, why: &sip::ParseError, turn: &mut Turn<'_, '_>) {
@@ -320,6 +334,7 @@ impl FrontEnd {
     fn forget(&mut self, stream: StreamId, now: Time) {
         let Some(mut connection) = self.connections.remove(&stream) else { return };
         self.access.connection_closed(&mut connection);
+        self.unfinished -= connection.unfinished();
         if let Some(at) = connection.scheduled {
             self.deadlines.remove(&(at, stream));
         }

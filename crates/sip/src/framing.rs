@@ -75,6 +75,8 @@ pub struct Framer {
     searched: usize,
     /// Length of head and body, once the head is whole.
     wanted: Option<usize>,
+    /// Whether a message was cut off since octets last came in.
+    has_cut: bool,
     failed: Option<FrameError>,
     answer: Option<Bytes>,
 }
@@ -97,7 +99,15 @@ impl Framer {
     }
 
     fn new(side: Side) -> Framer {
-        Framer { side, buffer: BytesMut::new(), searched: 0, wanted: None, failed: None, answer: None }
+        Framer {
+            side,
+            buffer: BytesMut::new(),
+            searched: 0,
+            wanted: None,
+            has_cut: false,
+            failed: None,
+            answer: None,
+        }
     }
 
     /// Takes in octets. After an error they are dropped.
@@ -114,7 +124,14 @@ impl Framer {
             return None;
         }
         match self.cut() {
-            Ok(frame) => frame.map(Ok),
+            Ok(frame) => {
+                if frame.is_none() && std::mem::take(&mut self.has_cut) {
+                    // A few octets of the next message would keep the room of all the messages before it. They came
+                    // with the last of those, so copying them costs no more than taking them in did.
+                    self.buffer = BytesMut::from(&self.buffer[..]);
+                }
+                frame.map(Ok)
+            }
             Err(why) => {
                 self.failed = Some(why.clone());
                 self.buffer = BytesMut::new();
@@ -158,6 +175,7 @@ impl Framer {
             Some(len) if self.buffer.len() >= len => {
                 self.wanted = None;
                 self.searched = 0;
+                self.has_cut = true;
                 Ok(Some(Frame::Message(self.buffer.split_to(len).freeze())))
             }
             _ => Ok(None),

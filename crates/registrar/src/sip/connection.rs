@@ -75,6 +75,8 @@ pub struct Connection {
     pub scheduled: Option<Time>,
     heard_at: Time,
     unfinished_since: Option<Time>,
+    /// What of it counts for [`super::UNFINISHED_IN_ALL`].
+    unfinished: usize,
     recent: VecDeque<(ServerKey, Server)>,
     challenges: u32,
     challenges_since: Time,
@@ -94,6 +96,7 @@ impl Connection {
             scheduled: None,
             heard_at: now,
             unfinished_since: None,
+            unfinished: 0,
             recent: VecDeque::new(),
             challenges: 0,
             challenges_since: now,
@@ -111,6 +114,18 @@ impl Connection {
         let waiting = self.framer.waiting();
         self.unfinished_since = (waiting > 0).then(|| self.unfinished_since.unwrap_or(now));
         waiting <= if self.associations.is_empty() { MESSAGE_OCTETS_UNPROVED } else { MESSAGE_OCTETS }
+    }
+
+    /// Counts anew how many octets of an unfinished message it holds: how many before, how many now. A client that
+    /// has proved who it is counts for nothing.
+    pub fn recount(&mut self) -> (usize, usize) {
+        let holds = if self.associations.is_empty() { self.framer.waiting() } else { 0 };
+        (std::mem::replace(&mut self.unfinished, holds), holds)
+    }
+
+    /// How many octets of an unfinished message it held at the last count.
+    pub fn unfinished(&self) -> usize {
+        self.unfinished
     }
 
     /// A whole message was taken out: the next one has its own time.

@@ -1,5 +1,7 @@
 //! REGISTER, from the judged wish over the disk to the 200.
 
+use std::collections::BTreeSet;
+
 use net::Note;
 
 use super::{Asker, BUSY_S};
@@ -58,17 +60,17 @@ impl FrontEnd {
         }
         let write = match &wish {
             Wish::Bind(binding) => Some(self.store.bound(binding, turn.parts.clock, turn.now, turn.out)),
-            Wish::Unbind { endpoint } if self.bindings.find(&asker.aor, endpoint, turn.now).is_some() => {
+            Wish::Unbind { endpoint } if self.endpoints(&asker.aor, turn).contains(endpoint) => {
                 Some(self.store.gone(&asker.aor, endpoint, turn.out))
             }
             Wish::UnbindAll => {
-                let endpoints: Vec<String> =
-                    self.bindings.of(&asker.aor, turn.now).iter().map(|held| held.endpoint.clone()).collect();
+                let endpoints = self.endpoints(&asker.aor, turn);
                 let writes = endpoints.iter().map(|endpoint| self.store.gone(&asker.aor, endpoint, turn.out));
                 writes.last()
             }
             Wish::Unbind { .. } | Wish::Ask => None,
         };
+        let Some(connection) = self.connections.get_mut(&asker.stream) else { return };
         match write {
             Some(write) => {
                 connection.waiting += 1;
@@ -77,6 +79,16 @@ impl FrontEnd {
             // Nothing changes, so nothing has to be kept.
             None => self.registered_as(&asker, None, turn),
         }
+    }
+
+    /// The endpoints of an address that are bound, and those that will be once the disk has what waits for it.
+    fn endpoints(&self, aor: &str, turn: &Turn<'_, '_>) -> BTreeSet<String> {
+        let bound = self.bindings.of(aor, turn.now).into_iter();
+        let waiting = self.waiting.values().filter_map(|waiting| match &waiting.wish {
+            Wish::Bind(binding) if binding.aor == aor => Some(&**binding),
+            Wish::Bind(_) | Wish::Unbind { .. } | Wish::UnbindAll | Wish::Ask => None,
+        });
+        bound.chain(waiting).map(|binding| binding.endpoint.clone()).collect()
     }
 
     /// Loses a good association, as a pool does whose front end was changed under its clients: they must prove

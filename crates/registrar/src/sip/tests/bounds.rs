@@ -7,11 +7,11 @@ use sip::tls_dsk::Reply;
 
 use super::bench::*;
 use crate::events;
-use crate::sip::CONNECTIONS_PER_SOURCE;
 use crate::sip::access::{HALF_OPEN_IN_ALL, HALF_OPEN_LIFE, HALF_OPEN_PER_CONNECTION, HALF_OPEN_PER_SOURCE};
 use crate::sip::connection::{
     ANSWER_OCTETS, IDLE, IDLE_UNPROVED, MESSAGE_OCTETS, MESSAGE_OCTETS_UNPROVED, MESSAGE_WITHIN,
 };
+use crate::sip::{CONNECTIONS_PER_SOURCE, UNFINISHED_IN_ALL};
 
 /// A REGISTER with a hello, as octets; `epid` tells it from others.
 fn hello(bench: &mut Bench, client: &mut Client, epid: &str) -> Vec<u8> {
@@ -135,6 +135,28 @@ fn a_message_of_impossible_length_is_told_so_before_the_connection_closes() {
         assert_eq!(bench.messages(stream)[0].status(), Some(status), "{length}");
         assert_eq!(bench.closed.pop(), Some(stream));
     }
+}
+
+#[test]
+fn strangers_unfinished_messages_have_a_limit_in_all() {
+    let mut bench = Bench::new();
+    let desk = registered(&mut bench, ALICE, "01");
+    let piece = vec![b'x'; 32 << 10];
+    let most = UNFINISHED_IN_ALL / piece.len();
+    let mut streams = Vec::new();
+    for number in 0..=most {
+        let stream = bench.connect(&format!("10.30.{}.1:{}", number / 250, 10_000 + number));
+        bench.send(stream, piece.clone());
+        streams.push(stream);
+    }
+    assert_eq!(bench.closed, streams[most..]);
+    bench.closed.clear();
+    bench.send(desk.stream, &b"REGISTER "[..]);
+    assert!(bench.closed.is_empty(), "who has proved who they are is served");
+    bench.hang_up(streams[0]);
+    let late = bench.connect("10.31.0.1:1");
+    bench.send(late, piece);
+    assert!(bench.closed.is_empty(), "there is room again");
 }
 
 #[test]

@@ -48,6 +48,32 @@ fn nobody_hears_200_before_the_binding_is_on_the_disk() {
 }
 
 #[test]
+fn a_client_that_signs_out_while_its_binding_is_on_its_way_to_the_disk_is_signed_out() {
+    for contact in [None, Some("*")] {
+        let mut bench = Bench::new();
+        let mut desk = Client::new(&mut bench, ALICE, "01");
+        desk.prove(&mut bench).expect("a good certificate");
+        bench.disk_is_quick = false;
+        let bind = desk.register();
+        let mut unbind = desk.register().with("Expires", "0");
+        if let Some(contact) = contact {
+            unbind.set("Contact", contact);
+        }
+        for draft in [bind, unbind] {
+            let draft = desk.signed(draft);
+            bench.send(desk.stream, draft.print().expect("a good draft"));
+        }
+        bench.flush();
+        let answers = bench.messages(desk.stream);
+        let granted: Vec<_> = answers.iter().map(|a| (a.status(), a.expires())).collect();
+        assert_eq!(granted, [(Some(200), Some(7200)), (Some(200), Some(0))]);
+        assert!(!bench.front_end.is_registered(ALICE, bench.now));
+        bench.power_on();
+        assert!(!bench.front_end.is_registered(ALICE, bench.now));
+    }
+}
+
+#[test]
 fn a_refresh_is_answered_refreshed_and_begins_the_time_anew() {
     let mut bench = Bench::new();
     let mut desk = registered(&mut bench, ALICE, "01");

@@ -189,7 +189,12 @@ impl Identity {
             locked_until: locked.into_iter().filter_map(|failures| failures.locked_until(now)).max(),
             is_password_expired: record.is_password_expired,
             has_second_factor: record.totp.is_some(),
-            refresh_tokens: service.tokens.count(&record.oid, record.epoch, at),
+            refresh_tokens: service.tokens.count(
+                &record.oid,
+                record.epoch,
+                at,
+                service.setup.refresh_token_life,
+            ),
             revocations: record.epoch,
         })
     }

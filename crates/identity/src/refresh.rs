@@ -17,8 +17,6 @@ use crate::profile::Profile;
 use crate::secret::{Fingerprint, Secret};
 use crate::tokens::Wanted;
 
-/// How long a token lives.
-pub(crate) const LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Tokens of one account and one client; the oldest gives way.
 const PER_HOLDER: usize = 200;
 
@@ -42,8 +40,10 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(crate) fn is_over(&self, at: Wall) -> bool {
-        at.unix_secs().saturating_sub(self.issued) >= LIFE.as_secs() as i64
+    /// Whether it has lain unused for `life`.
+    pub(crate) fn is_over(&self, at: Wall, life: Duration) -> bool {
+        let life = i64::try_from(life.as_secs()).unwrap_or(i64::MAX);
+        at.unix_secs().saturating_sub(self.issued) >= life
     }
 }
 
@@ -128,13 +128,16 @@ impl Tokens {
     }
 
     /// How many tokens of an account would be taken.
-    pub(crate) fn count(&self, oid: &str, epoch: u64, at: Wall) -> usize {
-        self.held.values().filter(|held| held.oid == oid && held.epoch == epoch && !held.is_over(at)).count()
+    pub(crate) fn count(&self, oid: &str, epoch: u64, at: Wall, life: Duration) -> usize {
+        self.held
+            .values()
+            .filter(|held| held.oid == oid && held.epoch == epoch && !held.is_over(at, life))
+            .count()
     }
 
     /// Everything worth keeping, for a snapshot.
-    pub(crate) fn all(&self, at: Wall) -> impl Iterator<Item = (Fingerprint, &Held)> {
-        let alive = move |key: &Fingerprint| self.held.get(key).filter(|held| !held.is_over(at));
+    pub(crate) fn all(&self, at: Wall, life: Duration) -> impl Iterator<Item = (Fingerprint, &Held)> {
+        let alive = move |key: &Fingerprint| self.held.get(key).filter(|held| !held.is_over(at, life));
         self.order.values().filter_map(move |key| alive(key).map(|held| (*key, held)))
     }
 

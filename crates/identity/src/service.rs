@@ -124,7 +124,8 @@ impl Service {
     pub(crate) fn snapshot(&mut self, at: Wall, out: &mut Outbox) {
         let changed = self.changed.iter().filter_map(|oid| self.people.get(oid));
         let accounts = changed.map(account_change);
-        let tokens = self.tokens.all(at).map(|(key, held)| Change::token(key, held));
+        let tokens =
+            self.tokens.all(at, self.setup.refresh_token_life).map(|(key, held)| Change::token(key, held));
         let all: Vec<Change> =
             std::iter::once(Change::Rolls(self.rolls)).chain(accounts).chain(tokens).collect();
         self.store.snapshot(all, out);

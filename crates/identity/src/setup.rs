@@ -57,6 +57,10 @@ pub struct Setup {
     pub code_life: Duration,
     /// How often a device may poll.
     pub poll_interval: Duration,
+    /// How long an access token is good; the usual life is an hour less one second.
+    pub access_token_life: Duration,
+    /// How long a refresh token is good that nobody uses; 90 days is the usual life.
+    pub refresh_token_life: Duration,
     /// Whether user name and password may be sent straight to the token endpoint. RFC 9700 §2.4 says no.
     pub password_grant: bool,
     /// What the tenant demands.
@@ -97,6 +101,8 @@ impl Setup {
             resources: Resource::usual(),
             code_life: Duration::from_secs(900),
             poll_interval: Duration::from_secs(5),
+            access_token_life: Duration::from_secs(3599),
+            refresh_token_life: Duration::from_secs(90 * 86_400),
             password_grant: false,
             policies: Policies::default(),
             password_hash_cost: PasswordCost::Light,

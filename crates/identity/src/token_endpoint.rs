@@ -14,7 +14,7 @@ use crate::refresh::Held;
 use crate::secret::Secret;
 use crate::service::{Call, Service};
 use crate::store::Change;
-use crate::tokens::{LIFE, Minting, Version, Wanted, is_general};
+use crate::tokens::{Minting, Version, Wanted, is_general};
 
 /// The grant type of RFC 8628 §3.4; version 1 clients send the last word alone.
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -151,7 +151,7 @@ impl Service {
         if !held.client_id.eq_ignore_ascii_case(client_id) {
             return Err(refuse(Fault::of(70000)));
         }
-        if held.is_over(call.at) {
+        if held.is_over(call.at, self.setup.refresh_token_life) {
             return Err(refuse(Fault::of(700082)));
         }
         if self.setup.profile.is_strict_about_refresh() {
@@ -344,7 +344,7 @@ impl Service {
         let life = match (setup.profile, held.wanted.version) {
             // Later services draw an access token's life between an hour and an hour and a half.
             (Profile::EntraV2In2024, Version::V2) => 3600 + self.random.below(1800) as i64,
-            _ => LIFE,
+            _ => i64::try_from(self.setup.access_token_life.as_secs()).unwrap_or(i64::MAX),
         };
         let issuer_v2 = self.issuer_v2();
         let account = self.people.get(&held.oid).ok_or_else(|| Fault::of(50034))?;

@@ -14,8 +14,6 @@ use crate::keys::SigningKey;
 use crate::people::Record;
 use crate::setup::{DIRECTORY, Resource};
 
-/// Seconds that a token is valid, as the service says it: an hour less one second.
-pub(crate) const LIFE: i64 = 3599;
 /// Seconds by which tokens are dated back.
 const BACKDATED: i64 = 300;
 /// Scopes that one request may name.

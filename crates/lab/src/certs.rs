@@ -102,20 +102,20 @@ fn make(place: &CertsPlace) -> Result<(), String> {
         } else {
             let authority = Authority::new(&wanted.title, Crypto::System, &mut random, now, AUTHORITY_LIFE);
             keep(&path, &authority.credentials())?;
-            println!("made  {}", path.display());
+            terminal::line(&format!("made  {}", path.display()));
             authority
         };
         for (server, names) in &wanted.servers {
             let path = pem_path(&place.dir, server);
             if path.exists() && !is_stale(&path, names, now) {
-                println!("kept  {}", path.display());
+                terminal::line(&format!("kept  {}", path.display()));
                 continue;
             }
             let credentials = authority
                 .issue_server(names, Validity::days(now, SERVER_DAYS))
                 .map_err(|why| told(&path, &why))?;
             keep(&path, &credentials)?;
-            println!("made  {}", path.display());
+            terminal::line(&format!("made  {}", path.display()));
         }
     }
     Ok(())
@@ -160,15 +160,15 @@ fn show(place: &CertsPlace) -> Result<(), String> {
 
 fn print_certificate(path: &Path, certificate: &Certificate, now: Wall) {
     let unnamed = || "(no name)".to_owned();
-    println!("{}", path.display());
-    println!("  for      {}", certificate.common_name.clone().unwrap_or_else(unnamed));
+    terminal::line(&format!("{}", path.display()));
+    terminal::line(&format!("  for      {}", certificate.common_name.clone().unwrap_or_else(unnamed)));
     if !certificate.dns_names.is_empty() {
-        println!("  names    {}", certificate.dns_names.join(", "));
+        terminal::line(&format!("  names    {}", certificate.dns_names.join(", ")));
     }
-    println!("  by       {}", certificate.issuer.clone().unwrap_or_else(unnamed));
+    terminal::line(&format!("  by       {}", certificate.issuer.clone().unwrap_or_else(unnamed)));
     let state = if certificate.is_valid_at(now) { "" } else { "   not valid today" };
-    println!("  valid    {} to {}{state}", certificate.not_before, certificate.not_after);
-    println!("  sha-256  {}", certificate.fingerprint_hex());
+    terminal::line(&format!("  valid    {} to {}{state}", certificate.not_before, certificate.not_after));
+    terminal::line(&format!("  sha-256  {}", certificate.fingerprint_hex()));
 }
 
 fn export(place: &CertsPlace) -> Result<(), String> {
@@ -178,7 +178,7 @@ fn export(place: &CertsPlace) -> Result<(), String> {
         let path = pem_path(&place.dir, &wanted.file);
         if path.exists() {
             let chain = pem::read_certificates(&read(&path)?).map_err(|why| told(&path, &why))?;
-            print!("{}", pem::certificates(&chain));
+            terminal::print(&pem::certificates(&chain));
             any = true;
         }
     }

@@ -26,17 +26,20 @@ pub fn check(arguments: &Check) -> u8 {
             wrong += 1;
             let text = mistakes.render(colour);
             if printed.insert(text.clone()) {
-                print!("{text}");
+                terminal::print(&text);
             }
         }
     }
     let count = paths.len();
     let stories = if count == 1 { "story" } else { "stories" };
     if wrong > 0 {
-        println!("{} {wrong} of {count} {stories} cannot be told", terminal::bad("✗", colour));
+        terminal::line(&format!(
+            "{} {wrong} of {count} {stories} cannot be told",
+            terminal::bad("✗", colour)
+        ));
         return FAILED;
     }
-    println!("{} {count} {stories} read, no mistake found", terminal::good("✓", colour));
+    terminal::line(&format!("{} {count} {stories} read, no mistake found", terminal::good("✓", colour)));
     PASSED
 }
 
@@ -45,11 +48,11 @@ pub fn schema(arguments: &Schema) -> u8 {
     match arguments.of {
         SchemaOf::Lab => print_json(&scenario::schema::lab()),
         SchemaOf::Story => print_json(&scenario::schema::story()),
-        SchemaOf::Verbs => print!("{}", scenario::schema::verbs_markdown()),
+        SchemaOf::Verbs => terminal::print(&scenario::schema::verbs_markdown()),
     }
     PASSED
 }
 
 fn print_json(value: &serde_json::Value) {
-    println!("{value:#}");
+    terminal::line(&format!("{value:#}"));
 }

@@ -32,6 +32,8 @@ struct Done {
     /// CPU time.
     took: Duration,
     ladder: Option<String>,
+    /// The phones' own logs, by phone.
+    logs: Vec<(String, String)>,
 }
 
 /// Tells the stories.
@@ -169,7 +171,8 @@ fn tell_one(story: &Story, job: Job, colour: Colour, keeps_ladder: bool) -> Resu
         use scenario::World as _;
         ladder(told.cast.sim.journal(), Detail::Told)
     });
-    Ok(Done { outcome, took, ladder })
+    let logs = if keeps_ladder { told.cast.phone_logs() } else { Vec::new() };
+    Ok(Done { outcome, took, ladder, logs })
 }
 
 /// The CPU time that this thread has used: what a telling costs, whatever else the machine does. A story is told by
@@ -190,6 +193,9 @@ fn write_report(folder: &Path, done: &Done) -> Result<(), String> {
     let stem = stem.join("-");
     if let Some(ladder) = &done.ladder {
         files::write(&folder.join(format!("{stem}.ladder.txt")), ladder.as_bytes())?;
+    }
+    for (phone, log) in &done.logs {
+        files::write(&folder.join(format!("{stem}.{phone}.log")), log.as_bytes())?;
     }
     let json = format!("{:#}\n", outcomes::json(done));
     files::write(&folder.join(format!("{stem}.json")), json.as_bytes())

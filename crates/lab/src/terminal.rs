@@ -1,6 +1,6 @@
 //! The terminal: whether it wants colour, and the few colours there are.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use scenario::mistakes::Colour;
@@ -34,4 +34,16 @@ pub fn bad(text: &str, colour: Colour) -> String {
 /// What stands back.
 pub fn faint(text: &str, colour: Colour) -> String {
     paint(text, Style::new().dimmed(), colour)
+}
+
+/// Prints to standard output. A reader who has gone away (`lab run … | head`) is no error: the run goes on, and its
+/// exit status still says what came of it.
+pub fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints a line to standard output.
+pub fn line(text: &str) {
+    print(&format!("{text}\n"));
 }

@@ -18,6 +18,8 @@ pub struct Packet {
     pub transport: Transport,
     /// The port that the server side listens to: the destination of a datagram or of the dial.
     pub port: u16,
+    /// It asks for a connection.
+    pub opens: bool,
 }
 
 /// What a rule does to the packets it answers for.
@@ -27,7 +29,7 @@ pub enum Verdict {
     Drop,
     /// Arrives this much later.
     Delay(Duration),
-    /// A new stream is refused; other packets are dropped.
+    /// A new stream is refused by its receiver; other packets never arrive.
     Refuse,
     /// Arrives twice, with this probability (datagrams only).
     Duplicate(f64),
@@ -89,6 +91,12 @@ impl Rules {
         let before = self.0.len();
         self.0.retain(|rule| rule.name != name);
         self.0.len() != before
+    }
+
+    /// Whether the first rule that answers for `packet` refuses it; counts nothing down.
+    pub fn refuses(&self, packet: &Packet) -> bool {
+        let rule = self.0.iter().find(|rule| rule.remaining != Some(0) && rule.filter.matches(packet));
+        rule.is_some_and(|rule| rule.verdict == Verdict::Refuse)
     }
 
     /// The first rule's answer for `packet`, if any rule answers.

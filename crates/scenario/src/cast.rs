@@ -159,6 +159,12 @@ impl Cast {
         }
     }
 
+    /// The log of every phone since it last got power, by the phone's name.
+    pub fn phone_logs(&self) -> Vec<(String, String)> {
+        let phones = self.nodes.iter().filter_map(|(name, who)| Some((name, self.sim.look(*who).phone()?)));
+        phones.map(|(name, phone)| (name.clone(), phone.log().join("\n") + "\n")).collect()
+    }
+
     /// The instant that a story means by a moment.
     pub fn moment(&self, moment: &Moment) -> Time {
         match moment {

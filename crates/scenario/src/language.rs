@@ -71,7 +71,14 @@ impl Vocabulary {
             names.know(kind, list.iter().map(|(name, _)| *name));
         }
         if !self.events.is_empty() {
-            names.know(Kind::Event, self.events.iter().flat_map(|list| list.iter()).map(|(name, _)| *name));
+            // Two actors may tell of an event by the same name.
+            let mut known: Vec<&str> = Vec::new();
+            for (name, _) in self.events.iter().flat_map(|list| list.iter()) {
+                if !known.contains(name) {
+                    known.push(name);
+                }
+            }
+            names.know(Kind::Event, known);
         }
     }
 }

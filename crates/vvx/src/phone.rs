@@ -99,6 +99,12 @@ impl Phone {
         self.power.as_ref().map(|power| power.wall())
     }
 
+    /// The phone's clock, for a story that sets it wrong; `None` without power. The next answer of a time server puts
+    /// it right again.
+    pub fn clock_mut(&mut self) -> Option<&mut WallClock> {
+        self.power.as_mut().map(|power| power.wall_mut())
+    }
+
     /// The value that counts for a parameter, and whose it is; `None` if nobody knows the name, or it is a secret.
     pub fn parameter(&self, name: &str) -> Option<(String, &'static str)> {
         let value = self.power.as_ref()?.config().get(name)?;

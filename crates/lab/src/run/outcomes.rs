@@ -46,27 +46,29 @@ impl Printer {
     /// Prints one outcome.
     pub fn print(&mut self, done: &Done) {
         if self.format == Format::Json {
-            println!("{}", json(done));
+            if !self.is_quiet || done.outcome.failure.is_some() {
+                terminal::line(&json(done).to_string());
+            }
             return;
         }
         let outcome = &done.outcome;
         match &outcome.failure {
             None if self.is_quiet || self.is_many => {}
             None => {
-                println!("{} {}", terminal::good("✓", self.colour), outcome.name);
-                println!("  {}", terminal::faint(&summary(outcome, done.took), self.colour));
+                terminal::line(&format!("{} {}", terminal::good("✓", self.colour), outcome.name));
+                terminal::line(&format!("  {}", terminal::faint(&summary(outcome, done.took), self.colour)));
             }
             Some(failure) => {
                 self.failures += 1;
                 if self.is_many && self.failures > FAILURES_SHOWN {
                     return;
                 }
-                println!("{} {}", terminal::bad("✗", self.colour), outcome.name);
-                println!("{failure}");
+                terminal::line(&format!("{} {}", terminal::bad("✗", self.colour), outcome.name));
+                terminal::line(failure);
             }
         }
         if let (true, Some(ladder)) = (self.prints_ladder, &done.ladder) {
-            println!("\n{ladder}");
+            terminal::line(&format!("\n{ladder}"));
         }
     }
 
@@ -90,7 +92,7 @@ impl Printer {
             } else {
                 terminal::bad("✗", self.colour)
             };
-            println!("\n{mark} {} passed, {failed} failed", all.len() - failed);
+            terminal::line(&format!("\n{mark} {} passed, {failed} failed", all.len() - failed));
         }
     }
 
@@ -104,17 +106,17 @@ impl Printer {
                 tellings.iter().filter(|d| d.outcome.failure.is_some()).map(|d| d.outcome.seed).collect();
             let mean = tellings.iter().map(|d| d.took).sum::<Duration>() / tellings.len().max(1) as u32;
             let cost = format!("{} seeds, {:.3} s of CPU each", tellings.len(), mean.as_secs_f64());
+            if failed.is_empty() && self.is_quiet {
+                continue;
+            }
             if failed.is_empty() {
-                println!(
-                    "{} {name}\n  {}",
-                    terminal::good("✓", self.colour),
-                    terminal::faint(&cost, self.colour)
-                );
+                let mark = terminal::good("✓", self.colour);
+                terminal::line(&format!("{mark} {name}\n  {}", terminal::faint(&cost, self.colour)));
             } else {
                 let first: Vec<String> = failed.iter().take(20).map(u64::to_string).collect();
                 let more = if failed.len() > 20 { " …" } else { "" };
-                println!("{} {name}\n  {cost}", terminal::bad("✗", self.colour));
-                println!("  failed with {} seeds: {}{more}", failed.len(), first.join(", "));
+                terminal::line(&format!("{} {name}\n  {cost}", terminal::bad("✗", self.colour)));
+                terminal::line(&format!("  failed with {} seeds: {}{more}", failed.len(), first.join(", ")));
             }
         }
     }

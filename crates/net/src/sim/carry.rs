@@ -36,7 +36,7 @@ impl<N: Node> Sim<N> {
             let cycle = slot.cycle;
             // A reply is known by the port it comes from.
             let port = if port < FIRST_DYNAMIC_PORT { port } else { datagram.from.port() };
-            let packet = Packet { from: who, to, transport: Transport::Udp, port };
+            let packet = Packet { from: who, to, transport: Transport::Udp, port, opens: false };
             let passage = self.pass(&packet, &datagram.payload, Order::Free);
             for at in [passage.arrival, passage.double].into_iter().flatten() {
                 self.queue.put(at, Event::Datagram { to, cycle, datagram: datagram.clone() });
@@ -64,6 +64,8 @@ impl<N: Node> Sim<N> {
         };
         match verdict {
             None => {}
+            // It arrives, to be refused there.
+            Some(Verdict::Refuse) if packet.opens => {}
             Some(Verdict::Drop | Verdict::Refuse) => passage = Passage::default(),
             Some(Verdict::Delay(delay)) => {
                 passage.arrival = passage.arrival.map(|at| at + delay);

@@ -12,7 +12,7 @@ use crate::journal::Note;
 use crate::node::{
     Closed, Dial, Input, ListenSecurity, Node, NodeId, Security, StreamEvent, StreamId, Transport,
 };
-use crate::rule::{Packet, Verdict};
+use crate::rule::Packet;
 use crate::tls::{TlsError, TlsSession};
 
 impl<N: Node> Sim<N> {
@@ -121,8 +121,14 @@ impl<N: Node> Sim<N> {
             let Some(connection) = self.connections.get(&id) else { return };
             let Some(piece) = connection.halves[from].backlog.front().cloned() else { return };
             let (near, far) = (&connection.ends[from], &connection.ends[1 - from]);
-            let packet =
-                Packet { from: near.node, to: far.node, transport: Transport::Tcp, port: connection.port };
+            let opens = matches!(piece, Piece::Syn);
+            let packet = Packet {
+                from: near.node,
+                to: far.node,
+                transport: Transport::Tcp,
+                port: connection.port,
+                opens,
+            };
             let far_slot = self.slot(far.node);
             let far_is_on = far_slot.is_on || far_slot.is_stopped;
             let passage = self.pass(&packet, &piece.octets(), Order::Kept);
@@ -260,8 +266,8 @@ impl<N: Node> Sim<N> {
         let connection = &self.connections[&id];
         let (who, port) = (connection.ends[1].node, connection.port);
         let dialler = connection.ends[0].node;
-        let packet = Packet { from: dialler, to: who, transport: Transport::Tcp, port };
-        let is_refused = self.rules.answer(&packet) == Some(Verdict::Refuse);
+        let packet = Packet { from: dialler, to: who, transport: Transport::Tcp, port, opens: true };
+        let is_refused = self.rules.refuses(&packet);
         let slot = self.slot(who);
         let is_full = slot.streams.len() >= CONNECTION_LIMIT;
         let (cycle, listener) = (slot.cycle, slot.tcp.get(&port).cloned());

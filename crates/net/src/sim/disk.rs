@@ -15,8 +15,8 @@ const WRITE_TIME: Duration = Duration::from_millis(2);
 pub struct CutAtWrite {
     /// The write, counted from 1 since the actor was added to the world.
     pub write: u64,
-    /// How many octets of it still reach the disk.
-    pub octets: usize,
+    /// How many octets of it still reach the disk; drawn from the seed if not given.
+    pub octets: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -79,7 +79,8 @@ impl DiskModel {
                 self.apply(&keep, usize::MAX);
             }
             if let Some((_, keep)) = last {
-                self.apply(&keep, cut.octets);
+                let drawn = self.random.below(length(&keep) as u64 + 1) as usize;
+                self.apply(&keep, cut.octets.unwrap_or(drawn));
             }
             return Written::PowerCut;
         }
@@ -97,11 +98,8 @@ impl DiskModel {
     /// The power goes: of the write under way any prefix survives, of those behind it nothing.
     pub(super) fn lose_power(&mut self) {
         if let Some((_, keep)) = self.pending.pop_front() {
-            let length = match &keep.write {
-                WriteKind::Append(bytes) | WriteKind::Replace(bytes) => bytes.len(),
-            };
             // One more than its length: the write may not even have begun.
-            let drawn = self.random.below(length as u64 + 2) as usize;
+            let drawn = self.random.below(length(&keep) as u64 + 2) as usize;
             if let Some(octets) = drawn.checked_sub(1) {
                 self.apply(&keep, octets);
             }
@@ -116,6 +114,12 @@ impl DiskModel {
             WriteKind::Append(bytes) => file.extend_from_slice(&bytes[..octets.min(bytes.len())]),
             WriteKind::Replace(bytes) => *file = bytes[..octets.min(bytes.len())].to_vec(),
         }
+    }
+}
+
+fn length(keep: &Keep) -> usize {
+    match &keep.write {
+        WriteKind::Append(bytes) | WriteKind::Replace(bytes) => bytes.len(),
     }
 }
 
@@ -158,7 +162,7 @@ mod tests {
     #[test]
     fn a_planned_cut_tears_the_planned_write() {
         let mut disk = DiskModel::new(1, "desk");
-        disk.plan_cut(Some(CutAtWrite { write: 2, octets: 1 }));
+        disk.plan_cut(Some(CutAtWrite { write: 2, octets: Some(1) }));
         assert!(matches!(disk.write(Time::ZERO, RecordId(1), append("abc")), Written::SafeAt(_)));
         assert_eq!(disk.write(Time::ZERO, RecordId(2), append("XYZ")), Written::PowerCut);
         assert_eq!(contents(&disk), b"abcX");

@@ -213,6 +213,16 @@ fn a_rule_holds_for_as_many_packets_as_it_says() {
 }
 
 #[test]
+fn a_refused_port_refuses_at_once() {
+    let mut stage = stage(7, slow());
+    let filter = crate::rule::Filter { port: Some(80), ..Default::default() };
+    stage.sim.add_rule(Rule { name: "refuse".to_owned(), filter, verdict: Verdict::Refuse, remaining: None });
+    stage.dial(80);
+    stage.run_to(1);
+    assert_eq!(stage.heard(stage.client), ["0.020s connection refused"]);
+}
+
+#[test]
 fn a_broadcast_stays_on_its_segment() {
     let mut stage = stage(7, slow());
     stage.sim.act(stage.client, |_, _, out| {

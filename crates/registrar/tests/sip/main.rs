@@ -40,7 +40,7 @@ fn a_power_cut_in_any_write_forgets_no_binding_that_was_answered() {
                 stage.prove().unwrap();
             }
             let write = stage.sim.disk_writes(stage.pool) + 1;
-            stage.sim.cut_at_write(stage.pool, Some(CutAtWrite { write, octets }));
+            stage.sim.cut_at_write(stage.pool, Some(CutAtWrite { write, octets: Some(octets) }));
             assert!(stage.register().is_none(), "nobody hears of what is not on the disk");
             stage.sim.cut_at_write(stage.pool, None);
             stage.sim.power_on(stage.pool);

@@ -254,7 +254,7 @@ fn a_power_cut_in_any_write_leaves_a_certificate_that_was_answered_and_none_that
         let ticket = Ticket::of(&stage.ticket_answer(&trust));
         let asked = CertificateRequest::new(&ticket, ALICE).print();
         let write = stage.sim.disk_writes(stage.pool) + 1;
-        stage.sim.cut_at_write(stage.pool, Some(CutAtWrite { write, octets }));
+        stage.sim.cut_at_write(stage.pool, Some(CutAtWrite { write, octets: Some(octets) }));
         let answer = stage.try_ask(Some(&trust), request(Method::POST, CERTIFICATE, &[], &asked));
         assert!(answer.is_none(), "nobody hears of what is not on the disk");
         stage.sim.cut_at_write(stage.pool, None);

@@ -254,6 +254,8 @@ impl Builder<'_> {
         }
         setup.code_life = lab.identity.code_life;
         setup.poll_interval = lab.identity.poll_interval;
+        setup.access_token_life = lab.identity.access_token_life;
+        setup.refresh_token_life = lab.identity.refresh_token_life;
         setup.password_grant = lab.identity.password_grant;
         setup.policies = identity_policies(lab);
         for (name, person) in &lab.people {

@@ -180,6 +180,8 @@ impl Cast {
                 identity.clock_mut()
             } else if let Some(pool) = actor.registrar_mut() {
                 pool.clock_mut()
+            } else if let Some(clock) = actor.phone_mut().and_then(|phone| phone.clock_mut()) {
+                clock
             } else {
                 return false;
             };

@@ -60,11 +60,9 @@ impl<'s> Director<'s> {
         };
         let written = self.cast.sim.disk_writes(who);
         let planned = match (cut.at_write, cut.torn_write) {
-            (Some(nth), _) => Some(CutAtWrite { write: written + u64::from(nth), octets: 0 }),
-            (_, Some(nth)) => {
-                // Half of a record of usual size: a header and the beginning of its value.
-                Some(CutAtWrite { write: written + u64::from(nth), octets: 17 })
-            }
+            (Some(nth), _) => Some(CutAtWrite { write: written + u64::from(nth), octets: Some(0) }),
+            // How much of it arrives is the seed's to say.
+            (_, Some(nth)) => Some(CutAtWrite { write: written + u64::from(nth), octets: None }),
             (None, None) => None,
         };
         if planned.is_some() {

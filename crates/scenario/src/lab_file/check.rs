@@ -15,7 +15,7 @@ use crate::yaml::{Content, Entry, Mac, Node, Reader, Subnet, Value};
 
 pub(crate) use parts::min_digits;
 pub(super) use parts::{
-    conditional_access, firmware, gmt_offset, identity, identity_host, line, model, password, person, pool,
+    conditional_access, firmware, gmt_offset, identity, identity_host, line, model, password, person,
     pool_host, port, provisioning_url, secs, site_domain, tenant, time_server, upn, verification_url,
 };
 

@@ -29,8 +29,6 @@ record! {
         /// How long a refresh token is good when it is not used.
         "refresh-token-life" refresh_token_life: Duration = Duration::from_secs(90 * 86_400)
             => check::secs(60, 3650 * 86_400),
-        /// Whether it is strict where the real service is lenient: a refresh token used twice ends its family.
-        "strict" strict: bool = false,
     }
     check check::identity
 }
@@ -48,7 +46,6 @@ impl Identity {
             poll_interval: Duration::from_secs(5),
             access_token_life: Duration::from_secs(60 * 60),
             refresh_token_life: Duration::from_secs(90 * 86_400),
-            strict: false,
         }
     }
 }

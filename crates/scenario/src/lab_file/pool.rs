@@ -14,8 +14,6 @@ record! {
         "host" host: Located<String> => check::pool_host,
         /// The port of SIP over TLS.
         "sip" sip: u16 = 5061 => check::port,
-        /// The port of its web services.
-        "web" web: u16 = 443 => check::port,
         /// How long the certificates live that it gives to phones.
         "certificate-life" certificate_life: Duration = Duration::from_secs(180 * 86_400)
             => check::secs(60, 3650 * 86_400),
@@ -26,7 +24,6 @@ record! {
         /// Whether it makes phones honest: stale nonces, shorter expiries, paths that move.
         "strict" strict: bool = false,
     }
-    check check::pool
 }
 
 record! {

@@ -39,6 +39,8 @@ pub struct Form {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Field {
     name: String,
+    /// What stands beside it.
+    label: String,
     value: String,
     is_typed: bool,
     /// A box or a dot that only counts when it is chosen.
@@ -59,7 +61,23 @@ fn selector(text: &str) -> Selector {
 }
 
 fn text_of(element: ElementRef<'_>) -> String {
-    element.text().collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
+    let mut words = Vec::new();
+    gather(element, &mut words);
+    words.join(" ")
+}
+
+/// The words of an element as they are read out: what is hidden from reading is left out.
+fn gather(element: ElementRef<'_>, words: &mut Vec<String>) {
+    if element.value().attr("aria-hidden") == Some("true") {
+        return;
+    }
+    for child in element.children() {
+        match (child.value().as_text(), ElementRef::wrap(child)) {
+            (Some(text), _) => words.extend(text.split_whitespace().map(str::to_owned)),
+            (None, Some(element)) => gather(element, words),
+            (None, None) => {}
+        }
+    }
 }
 
 /// What `aria-labelledby` makes of an element's label: the texts of the elements that it names, one after the other.
@@ -141,6 +159,11 @@ impl Page {
 impl Form {
     fn read(form: ElementRef<'_>, base: &Url) -> Form {
         let attribute = |name: &str| form.value().attr(name).unwrap_or("");
+        let label_tags = selector("label[for]");
+        let labels: Vec<(String, String)> = form
+            .select(&label_tags)
+            .filter_map(|label| Some((label.value().attr("for")?.to_owned(), text_of(label))))
+            .collect();
         let mut fields = Vec::new();
         let mut buttons = Vec::new();
         for element in form.select(&selector("input, textarea, select, button")) {
@@ -170,8 +193,10 @@ impl Form {
                 _ if needs_choice && given.is_empty() => "on".to_owned(),
                 _ => given,
             };
+            let label = value.attr("id").and_then(|id| labels.iter().find(|(of, _)| of == id));
             fields.push(Field {
                 name,
+                label: label.map(|(_, text)| text.clone()).unwrap_or_default(),
                 value: text,
                 is_typed: kind != "hidden"
                     && !needs_choice
@@ -188,14 +213,17 @@ impl Form {
         }
     }
 
-    /// Types `value` into the field called `name`, or into the first that can be typed into if `name` is empty. A
+    /// Types `value` into the field whose name or label is `name`, or into the first that can be typed into if `name` is empty. A
     /// box is chosen by `yes` and cleared by `no`.
     ///
     /// # Errors
     ///
     /// The names that there are, if there is no such field.
     pub fn fill(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let wanted = |field: &&mut Field| if name.is_empty() { field.is_typed } else { field.name == name };
+        let wanted = |field: &&mut Field| match name {
+            "" => field.is_typed,
+            name => field.name == name || field.label.eq_ignore_ascii_case(name),
+        };
         match self.fields.iter_mut().find(wanted) {
             Some(field) if !field.is_typed && matches!(value, "yes" | "no") => {
                 field.is_chosen = value == "yes";
@@ -254,6 +282,21 @@ mod tests {
             "<form><strong id=n>Lobby</strong><button id=b aria-labelledby=\"b n\">Choose</button></form>",
         );
         assert_eq!(page.offers(), ["Choose Lobby"]);
+    }
+
+    #[test]
+    fn a_field_is_filled_by_its_name_or_by_what_stands_beside_it() {
+        let page = page("<form><label for=p>Six digits</label><input id=p name=otc></form>");
+        let mut form = page.main_form().expect("a form").clone();
+        assert_eq!(form.fill("six digits", "123456"), Ok(()));
+        assert_eq!(form.body_for(None), "otc=123456");
+        assert_eq!(form.fill("seven", ""), Err("otc".to_owned()));
+    }
+
+    #[test]
+    fn what_is_hidden_from_reading_is_not_part_of_a_label() {
+        let page = page("<form><button><span aria-hidden=true>A</span> alice</button></form>");
+        assert_eq!(page.offers(), ["alice"]);
     }
 
     #[test]

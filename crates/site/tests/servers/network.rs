@@ -244,7 +244,7 @@ fn no_address_is_given_out_twice_wherever_a_power_cut_falls() {
         for octets in [0, 1, 15, 30, 60] {
             let (mut sim, server, [first, second]) = world(1);
             let planned = sim.disk_writes(server) + write;
-            sim.cut_at_write(server, Some(CutAtWrite { write: planned, octets }));
+            sim.cut_at_write(server, Some(CutAtWrite { write: planned, octets: Some(octets) }));
             for (secs, who) in [(1, first), (10, second)] {
                 run_to(&mut sim, secs);
                 sim.power_on(server);

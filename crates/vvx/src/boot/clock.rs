@@ -72,6 +72,11 @@ impl Clock {
         self.wall
     }
 
+    /// The clock itself, for a story that sets it wrong.
+    pub fn wall_mut(&mut self) -> &mut WallClock {
+        &mut self.wall
+    }
+
     /// Whether it can be believed.
     pub fn state(&self) -> ClockState {
         self.state

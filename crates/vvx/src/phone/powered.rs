@@ -254,6 +254,11 @@ impl Powered {
         &self.parts.config
     }
 
+    /// The clock, for a story that sets it wrong.
+    pub fn wall_mut(&mut self) -> &mut WallClock {
+        self.parts.clock.wall_mut()
+    }
+
     /// The clock.
     pub fn wall(&self) -> WallClock {
         self.parts.clock.wall()

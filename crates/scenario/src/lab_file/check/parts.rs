@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::lab_file::{ConditionalAccess, Identity, Person, PersonKind, Pool, Role, Rule, Secret};
+use crate::lab_file::{ConditionalAccess, Identity, Person, PersonKind, Role, Rule, Secret};
 use crate::yaml::{Kind, Located, Shift};
 
 /// The longest sign-in name that a phone takes.
@@ -98,14 +98,8 @@ pub(in crate::lab_file) fn port(port: &u16, node: &Node, reader: &mut Reader) ->
     match port {
         0 => wrong(node, "ports are from 1 to 65535", reader),
         80 => wrong(node, "port 80 is the pool's plain web service", reader),
+        443 => wrong(node, "port 443 is the pool's web service", reader),
         _ => Some(()),
-    }
-}
-
-pub(in crate::lab_file) fn pool(pool: &Pool, node: &Node, reader: &mut Reader) -> Checked {
-    match pool.sip == pool.web {
-        true => wrong_at(node, "sip", "`sip` and `web` cannot be the same port", reader),
-        false => Some(()),
     }
 }
 

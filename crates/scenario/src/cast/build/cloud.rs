@@ -1,0 +1,223 @@
+//! The services of the cloud: names, time, identity, pools.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use identity::Identity;
+use net::Crypto;
+use net::tls::ServerTls;
+use pki::Authority;
+use registrar::Registrar;
+use site::dns::{Data, DnsServer, Entry};
+use site::ntp::NtpServer;
+
+use super::{
+    AccountFacts, Actor, BuildError, Builder, YEARS, cloud_address as cloud, failed, identity_policies,
+    offset, phone_policy, signing_keys,
+};
+use crate::lab_file::{PersonKind, Pool, Profile, Role};
+
+/// For how many seconds the lab's DNS records may be remembered.
+const TTL: u32 = 300;
+
+impl Builder<'_> {
+    pub(super) fn add_infrastructure(&mut self, segment: net::sim::SegmentId) -> Result<(), BuildError> {
+        let lab = self.lab;
+        let domain = lab.domain.value.as_str();
+        let mut records = Vec::new();
+        let mut name = |name: String, data: Data| records.push(Entry { name, ttl: TTL, data: vec![data] });
+        name(format!("dns.{domain}"), Data::A(cloud(53)));
+        name(format!("ntp.{domain}"), Data::A(cloud(123)));
+        name(lab.identity_host(), Data::A(cloud(10)));
+        for (index, (_, pool)) in lab.all_pools().into_iter().enumerate() {
+            name(pool.host.value.clone(), Data::A(pool_address(index)));
+        }
+        if let Some((_, pool)) = lab.all_pools().first() {
+            for alias in ["lyncdiscover", "lyncdiscoverinternal", "sip", "sipinternal"] {
+                name(format!("{alias}.{domain}"), Data::A(pool_address(0)));
+            }
+            let target = pool.host.value.clone();
+            let srv = Data::Srv { priority: 0, weight: 0, port: pool.sip, target };
+            name(format!("_sipinternaltls._tcp.{domain}"), srv.clone());
+            name(format!("_sip._tls.{domain}"), srv);
+        }
+        let mut zones = vec![domain.to_owned()];
+        for (site, facts) in &lab.sites {
+            name(format!("prov.{site}"), Data::A(offset(facts.value.subnet.value.address, 2)));
+            zones.push(site.clone());
+        }
+        let setup = site::dns::Setup {
+            name: "dns".to_owned(),
+            address: cloud(53).into(),
+            host: format!("dns.{domain}"),
+            zones,
+            records,
+        };
+        let dns = DnsServer::new(setup).map_err(|why| failed("dns")(&why))?;
+        self.add("dns", Actor::Dns(Box::new(dns)), segment);
+        let setup = site::ntp::Setup {
+            name: "ntp".to_owned(),
+            address: cloud(123).into(),
+            clock: self.clock,
+            stratum: 2,
+        };
+        self.add("ntp", Actor::Ntp(Box::new(NtpServer::new(setup))), segment);
+        Ok(())
+    }
+
+    fn server_tls(&mut self, names: &[String]) -> Result<Arc<ServerTls>, BuildError> {
+        let validity = self.validity();
+        let credentials =
+            self.public.issue_server(names, validity).map_err(|why| failed(names.join(", "))(&why))?;
+        Ok(Arc::new(ServerTls { credentials }))
+    }
+
+    pub(super) fn add_identity(
+        &mut self,
+        segment: net::sim::SegmentId,
+        accounts: &BTreeMap<String, AccountFacts>,
+    ) -> Result<(), BuildError> {
+        let lab = self.lab;
+        let host = lab.identity_host();
+        let tls = self.server_tls(std::slice::from_ref(&host))?;
+        let mut drawn = self.random("tenant");
+        let tenant = identity::Tenant {
+            id: drawn.uuid(),
+            display_name: lab.identity.tenant.clone(),
+            domains: vec![lab.domain.value.clone()],
+        };
+        let random = self.random("identity");
+        let address = IpAddr::V4(cloud(10));
+        let mut setup =
+            identity::Setup::new("identity", &host, address, self.clock, random, tls, signing_keys(), tenant);
+        setup.profile = match lab.identity.profile {
+            Profile::EntraV1In2016 => identity::Profile::EntraV1In2016,
+            Profile::EntraV2In2020 => identity::Profile::EntraV2In2020,
+            Profile::EntraV2In2024 => identity::Profile::EntraV2In2024,
+            Profile::Rfc8628 => identity::Profile::Rfc8628,
+        };
+        if let Some(url) = &lab.identity.verification_url {
+            setup.verification_url = url.value.clone();
+        }
+        setup.code_life = lab.identity.code_life;
+        setup.poll_interval = lab.identity.poll_interval;
+        setup.access_token_life = lab.identity.access_token_life;
+        setup.refresh_token_life = lab.identity.refresh_token_life;
+        setup.password_grant = lab.identity.password_grant;
+        setup.policies = identity_policies(lab);
+        for (name, person) in &lab.people {
+            let person = &person.value;
+            let facts = &accounts[name];
+            let password = facts.password.clone().unwrap_or_else(|| {
+                // A common-area account without a written password has one that nobody knows.
+                self.random(&format!("password of {name}")).hex(24)
+            });
+            let mut account = match person.kind {
+                PersonKind::Person => identity::Account::person(&facts.upn, &facts.display_name, password),
+                PersonKind::CommonArea => {
+                    identity::Account::common_area(&facts.upn, &facts.display_name, password)
+                }
+            };
+            if let Some(secret) = self.second_factor(name, person) {
+                account.second_factor = identity::SecondFactor::Totp { secret: secret.into() };
+            }
+            if person.role == Role::Administrator {
+                account.role = identity::Role::Administrator;
+            }
+            account.enabled = person.enabled;
+            setup.accounts.push(account);
+        }
+        let identity = Identity::new(setup).map_err(|why| failed("identity")(&why))?;
+        self.add("identity", Actor::Identity(Box::new(identity)), segment);
+        Ok(())
+    }
+
+    pub(super) fn add_pool(
+        &mut self,
+        segment: net::sim::SegmentId,
+        index: usize,
+        pools: &[(String, String)],
+        accounts: &BTreeMap<String, AccountFacts>,
+    ) -> Result<(), BuildError> {
+        let lab = self.lab;
+        let (name, host) = &pools[index];
+        let pool: &Pool = lab.all_pools()[index].1;
+        let domain = &lab.domain.value;
+        let mut random = self.random(&format!("authority of {name}"));
+        let from = lab.epoch.minus(Duration::from_secs(365 * 86_400));
+        let life = Duration::from_secs(YEARS * 365 * 86_400);
+        let title = format!("{domain} Communications Server {name}");
+        let mut authority = Authority::new(&title, Crypto::Seeded, &mut random, from, life);
+        let mut names = vec![host.clone()];
+        if index == 0 {
+            let aliases = ["lyncdiscover", "lyncdiscoverinternal", "sip", "sipinternal"];
+            names.extend(aliases.map(|alias| format!("{alias}.{domain}")));
+        }
+        let credentials =
+            authority.issue_server(&names, self.validity()).map_err(|why| failed(name)(&why))?;
+        let identity_host = lab.identity_host();
+        let issuer_id = self.random("tenant").uuid();
+        let identity = registrar::IdentityService {
+            host: identity_host.clone(),
+            address: cloud(10).into(),
+            port: 443,
+            keys_path: "/common/discovery/keys".to_owned(),
+            issuers: vec![format!("https://sts.{identity_host}/{issuer_id}/")],
+            audiences: vec![identity::setup::PHONE_SYSTEM.to_owned()],
+            trust: self.public.trust(),
+        };
+        let authorize = format!("https://{identity_host}/common/oauth2/authorize");
+        let mut pool_random = self.random(&format!("pool {name}"));
+        let mut list = Vec::new();
+        for (person_name, facts) in accounts {
+            let person = &lab.people[person_name].value;
+            let mut account = registrar::Account::new(&facts.upn, &facts.display_name);
+            account.tel = person.line.as_ref().map(|line| format!("tel:{}", line.value));
+            account.enabled = person.enabled;
+            if facts.pool != *name {
+                let elsewhere = pools.iter().find(|(pool, _)| *pool == facts.pool);
+                let elsewhere = elsewhere.map_or_else(|| facts.pool.clone(), |(_, host)| host.clone());
+                account.home = registrar::Home::Pool(elsewhere);
+            }
+            account.policy = phone_policy(lab);
+            if let Some(password) = facts.password.as_ref().filter(|_| !pool.modern_auth) {
+                account.password = Some(registrar::PasswordHash::new(
+                    password,
+                    registrar::PasswordCost::Light,
+                    &mut pool_random,
+                ));
+            }
+            list.push(account);
+        }
+        let setup = registrar::Setup {
+            name: name.clone(),
+            host: host.clone(),
+            domain: domain.clone(),
+            address: pool_address(index).into(),
+            clock: self.clock,
+            random: pool_random,
+            crypto: Crypto::Seeded,
+            tls: Arc::new(ServerTls { credentials }),
+            authority,
+            identity: Some(identity),
+            modern_auth: pool.modern_auth.then_some(authorize),
+            basic_auth: !pool.modern_auth,
+            accounts: list,
+            password_cost: registrar::PasswordCost::Light,
+            certificate_life: pool.certificate_life,
+            ticket_life: registrar::Setup::TICKET_LIFE,
+            registration_life: pool.registration,
+            sip_port: pool.sip,
+            strict: pool.strict,
+        };
+        self.add(name, Actor::Registrar(Box::new(Registrar::new(setup))), segment);
+        Ok(())
+    }
+}
+
+fn pool_address(index: usize) -> Ipv4Addr {
+    // A lab has far fewer pools than the cloud segment has addresses.
+    cloud(20 + (index % 30) as u8)
+}

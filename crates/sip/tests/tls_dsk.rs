@@ -153,6 +153,9 @@ fn four_flights_give_both_sides_the_same_keys() {
         // TLS 1.2 records throughout; the last flight is ChangeCipherSpec and Finished alone.
         assert_eq!(handshake.flights[3][0], 20);
         assert_eq!(handshake.flights[3].len(), 51);
+        // The session id behind the server's random is empty: there is nothing to resume later without a look at
+        // the certificate.
+        assert_eq!((handshake.flights[1][5], handshake.flights[1][43]), (2, 0));
         assert_eq!(pool.peer_certificate(), lab.phone.chain.first());
         assert_eq!(phone.peer_certificate(), lab.server.chain.first());
     }

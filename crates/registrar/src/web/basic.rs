@@ -108,3 +108,21 @@ impl Gate {
         tries.last = now;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::PasswordCost;
+
+    #[test]
+    fn invented_names_do_not_fill_the_memory() {
+        let (accounts, mut gate) = (Accounts::new([], PasswordCost::Light), Gate::default());
+        for number in 0..NAMES_LIMIT as u64 + 100 {
+            let peer = IpAddr::from([10, 20, 2, (number / 50) as u8]);
+            let now = Time::from_millis(number);
+            assert!(gate.check(&accounts, (&format!("u{number}"), "guess"), peer, now).is_none());
+        }
+        assert_eq!(gate.tries.len(), NAMES_LIMIT);
+        assert!(gate.tries.contains_key(&Who::Name("u1123".to_owned())), "the latest are remembered");
+    }
+}

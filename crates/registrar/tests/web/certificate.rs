@@ -421,3 +421,65 @@ fn a_certificate_for_a_user_who_is_homed_elsewhere_opens_the_way_to_the_redirect
     let der = certificate(&answer);
     assert!(pool.registrar.published().check(ALICE, &der, pool.wall()).is_ok());
 }
+
+#[test]
+fn a_message_for_another_action_is_refused() {
+    let mut pool = Pool::new();
+    let text = CertificateRequest::new(&ticket(&mut pool, ALICE), ALICE).print();
+    let other = text.replacen("GetAndPublishCert</wsa:Action>", "GetAndRevokeCert</wsa:Action>", 1);
+    assert_eq!(fault(&pool.post(443, CERTIFICATE, &[], &other)).0, 4004);
+    certificate(&pool.post(443, CERTIFICATE, &[], &text));
+}
+
+#[test]
+fn a_certificate_lives_between_eight_hours_and_a_year_whatever_the_lab_says() {
+    for (hours_set, hours) in [(7, 8), (8, 8), (9, 9), (8760, 8760), (8761, 8760)] {
+        let mut setup = setup();
+        setup.certificate_life = Duration::from_secs(hours_set * 3600);
+        let mut pool = Pool::of(setup);
+        let answer = CertificateRequest::new(&ticket(&mut pool, ALICE), ALICE).send(&mut pool);
+        let read = pki::Certificate::read(&certificate(&answer).into()).unwrap();
+        assert_eq!(read.not_after, pool.wall().plus(Duration::from_secs(hours * 3600)), "{hours_set}");
+    }
+}
+
+#[test]
+fn a_repeated_request_gets_the_same_certificate_only_while_that_is_good_for_four_hours() {
+    let mut setup = setup();
+    setup.certificate_life = Duration::from_secs(8 * 3600);
+    let mut pool = Pool::of(setup);
+    let request = CertificateRequest::new(&ticket(&mut pool, ALICE), ALICE);
+    let first = certificate(&request.send(&mut pool));
+    pool.pass(Duration::from_secs(4 * 3600 - 1));
+    assert_eq!(certificate(&request.send(&mut pool)), first);
+    pool.pass(Duration::from_secs(1));
+    assert_ne!(certificate(&request.send(&mut pool)), first);
+    assert_eq!(pool.registrar.published().of(ALICE).count(), 1, "the new one takes the place of the old");
+}
+
+#[test]
+fn an_authority_that_is_about_to_end_gives_no_certificate_rather_than_a_short_one() {
+    for (hours, is_given) in [(9, true), (7, false)] {
+        let mut setup = setup();
+        let life = Duration::from_secs(hours * 3600);
+        let mut random = net::Random::named(3, "short");
+        setup.authority =
+            pki::Authority::new("Short", net::Crypto::Seeded, &mut random, crate::harness::EPOCH, life);
+        let mut pool = Pool::of(setup);
+        let answer = CertificateRequest::new(&ticket(&mut pool, ALICE), ALICE).send(&mut pool);
+        if is_given {
+            certificate(&answer);
+        } else {
+            assert_eq!(fault(&answer).0, 0);
+            assert_eq!(pool.registrar.published().of(ALICE).count(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_user_holds_only_so_many_tickets() {
+    let mut pool = Pool::new();
+    let tickets: Vec<_> = (0..33).map(|_| ticket(&mut pool, ALICE)).collect();
+    refused(&mut pool, "it made room", &CertificateRequest::new(&tickets[0], ALICE), 28020);
+    certificate(&CertificateRequest::new(&tickets[1], ALICE).send(&mut pool));
+}

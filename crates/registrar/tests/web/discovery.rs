@@ -167,3 +167,14 @@ fn a_story_can_spoil_the_next_answers() {
     assert_eq!(pool.get(443, "/", &[]).status(), 503);
     assert_eq!(pool.get(443, "/", &[]).status(), 200);
 }
+
+#[test]
+fn a_ticket_from_the_future_does_not_count() {
+    let mut pool = Pool::new();
+    let shown = user_ticket(&mut pool, "alice@contoso.example");
+    let (now, issued) = (pool.now, pool.wall());
+    for (seconds_back, status) in [(300, 200), (301, 401)] {
+        pool.registrar.clock_mut().set(now, issued.minus(std::time::Duration::from_secs(seconds_back)));
+        assert_eq!(pool.get(443, USER, &[("x-ms-webticket", &shown)]).status(), status, "{seconds_back}");
+    }
+}

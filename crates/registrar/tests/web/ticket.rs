@@ -322,3 +322,56 @@ fn the_dates_of_a_token_are_read_by_the_pools_own_clock_even_after_it_was_set() 
     pool.registrar.clock_mut().set(now, late);
     assert_eq!(by_token(&mut pool, &good).status(), 401);
 }
+
+#[test]
+fn keys_that_are_too_short_or_too_many_are_not_taken() {
+    let rsa = |kid: &str, octets: usize| {
+        use base64::Engine as _;
+        let n = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(vec![0xff; octets]);
+        json!({"kty": "RSA", "kid": kid, "n": n, "e": "AQAB"})
+    };
+    for (octets, status) in [(255, 503), (256, 401), (512, 401), (513, 503)] {
+        let mut pool = Pool::new();
+        pool.identity = Identity::Publishes(json!({"keys": [rsa("first", octets)]}).to_string());
+        let good = token(&KEY, &claims(ALICE, pool.wall()));
+        assert_eq!(by_token(&mut pool, &good).status(), status, "{octets} octets");
+    }
+    for (others, status) in [(15, 200), (16, 401)] {
+        let mut keys: Vec<Value> = (0..others).map(|number| rsa(&format!("k{number}"), 256)).collect();
+        let own: Value = serde_json::from_str(&identity::published(&[&KEY])).unwrap();
+        keys.push(own["keys"][0].clone());
+        let mut pool = Pool::new();
+        pool.identity = Identity::Publishes(json!({ "keys": keys }).to_string());
+        let good = token(&KEY, &claims(ALICE, pool.wall()));
+        assert_eq!(by_token(&mut pool, &good).status(), status, "behind {others} others");
+    }
+}
+
+#[test]
+fn the_keys_of_yesterday_are_fetched_anew() {
+    let mut pool = Pool::new();
+    let mut dials_after = |span: u64| {
+        pool.pass(Duration::from_secs(span));
+        let good = token(&KEY, &claims(ALICE, pool.wall()));
+        assert_eq!(by_token(&mut pool, &good).status(), 200);
+        pool.dials
+    };
+    assert_eq!((dials_after(0), dials_after(24 * 3600 - 1), dials_after(1)), (1, 1, 2));
+}
+
+#[test]
+fn a_way_to_a_ticket_that_is_shut_says_so() {
+    let mut shut = crate::harness::setup();
+    shut.basic_auth = false;
+    let mut pool = Pool::of(shut);
+    let answer = by_password(&mut pool, &basic(ALICE, "Passw0rd!"));
+    assert_eq!(answer.status(), 403);
+    assert!(header(&answer, "x-ms-diagnostics").starts_with("28029;"));
+    let mut shut = crate::harness::setup();
+    shut.identity = None;
+    let mut pool = Pool::of(shut);
+    let good = token(&KEY, &claims(ALICE, pool.wall()));
+    let answer = by_token(&mut pool, &good);
+    assert_eq!(answer.status(), 403);
+    assert!(header(&answer, "x-ms-diagnostics").starts_with("28029;"));
+}

@@ -131,6 +131,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_body_may_be_as_long_as_the_limit_and_no_longer() {
+        for (octets, is_taken) in [(BODY_LIMIT, true), (BODY_LIMIT + 1, false)] {
+            let body = list("");
+            let body = body.clone() + &" ".repeat(octets - body.len());
+            assert_eq!(groups(body.as_bytes()).is_ok(), is_taken, "{octets}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn no_body_panics(body in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {

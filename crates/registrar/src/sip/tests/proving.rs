@@ -8,7 +8,7 @@ use sip::tls_dsk::Reply;
 
 use super::bench::*;
 use crate::events;
-use crate::sip::access::HALF_OPEN_LIFE;
+use crate::sip::access::{ASSOCIATIONS_PER_CONNECTION, HALF_OPEN_LIFE};
 use crate::sip::connection::{CHALLENGES, CHALLENGES_CLOSE};
 
 fn random() -> net::Random {
@@ -278,4 +278,95 @@ fn credentials_for_another_realm_are_none() {
     let answer = desk.ask(&mut bench, &draft);
     assert!(answer.header("WWW-Authenticate").expect("one").contains("sts-uri"));
     assert_eq!(bench.count(events::HANDSHAKE_FAILED), 0);
+}
+
+/// Says hello for `desk` and returns what names the handshake, with the flight that finishes it.
+fn begun(bench: &mut Bench, desk: &mut Client) -> (sip::association::Parameters, Vec<u8>) {
+    let mut parameters = desk.challenged(bench);
+    let mut initiator = desk.initiator(bench);
+    let mut chance = random();
+    let Ok(Reply::More(hello)) = initiator.step(&[], wall(), &mut chance) else { panic!("a hello") };
+    let draft = desk.flight(&parameters, &hello);
+    let flight = desk.ask(bench, &draft);
+    let auth = sip::auth::Auth::parse(flight.header("WWW-Authenticate").expect("one")).expect("it reads");
+    parameters.opaque = auth.get("opaque").expect("a handle").into_owned();
+    let server = sip::tls_dsk::decode_flight(&auth.get("gssapi-data").expect("a flight")).expect("base64");
+    let Ok(Reply::More(finish)) = initiator.step(&server, wall(), &mut chance) else { panic!("a flight") };
+    (parameters, finish)
+}
+
+#[test]
+fn a_certificate_that_is_revoked_between_two_flights_proves_nothing() {
+    let mut bench = Bench::new();
+    let mut desk = Client::new(&mut bench, ALICE, "01");
+    let (parameters, finish) = begun(&mut bench, &mut desk);
+    bench.published.revoke(ALICE, &mut net::Outbox::new());
+    let draft = desk.flight(&parameters, &finish);
+    let answer = desk.ask(&mut bench, &draft);
+    assert!(answer.header("ms-diagnostics").expect("it is there").starts_with("1000;"));
+    assert_eq!(bench.front_end.associations(ALICE, bench.now), 0);
+}
+
+#[test]
+fn the_flights_of_one_handshake_are_from_one_endpoint() {
+    for (user, epid) in [(BOB, "01"), (ALICE, "02")] {
+        let mut bench = Bench::new();
+        let mut desk = Client::new(&mut bench, ALICE, "01");
+        let (parameters, finish) = begun(&mut bench, &mut desk);
+        (desk.user, desk.epid) = (user.to_owned(), epid.to_owned());
+        let draft = desk.flight(&parameters, &finish);
+        let answer = desk.ask(&mut bench, &draft);
+        assert!(answer.header("ms-diagnostics").expect("it is there").starts_with("1000;"));
+        assert_eq!(bench.front_end.half_open(), 0);
+        assert_eq!(bench.front_end.associations(user, bench.now), 0);
+    }
+}
+
+#[test]
+fn a_new_hello_ends_the_handshake_that_its_endpoint_had_begun() {
+    let mut bench = Bench::new();
+    let mut desk = Client::new(&mut bench, ALICE, "01");
+    let (first, finish) = begun(&mut bench, &mut desk);
+    begun(&mut bench, &mut desk);
+    assert_eq!(bench.front_end.half_open(), 1);
+    let draft = desk.flight(&first, &finish);
+    assert!(desk.ask(&mut bench, &draft).header("ms-diagnostics").is_some());
+}
+
+#[test]
+fn a_handshake_travels_in_registers_of_version_4_only() {
+    let mut bench = Bench::new();
+    let mut desk = Client::new(&mut bench, ALICE, "01");
+    let parameters = desk.challenged(&mut bench);
+    let Ok(Reply::More(hello)) = desk.initiator(&bench).step(&[], wall(), &mut random()) else {
+        panic!("a hello")
+    };
+    let auth = sip::tls_dsk::initiator_flight(&parameters, &hello).to_string();
+    let old = auth.replace("version=4", "version=3");
+    for draft in
+        [desk.request("OPTIONS").with("Authorization", &auth), desk.register().with("Authorization", &old)]
+    {
+        let answer = desk.ask(&mut bench, &draft);
+        assert!(answer.header("WWW-Authenticate").expect("one").contains("sts-uri"), "{draft:?}");
+        assert_eq!(bench.front_end.half_open(), 0, "{draft:?}");
+    }
+}
+
+#[test]
+fn one_connection_keeps_only_so_many_associations() {
+    let mut bench = Bench::new();
+    let mut first = Client::new(&mut bench, ALICE, "00");
+    first.prove(&mut bench).expect("a good certificate");
+    for number in 1..=ASSOCIATIONS_PER_CONNECTION {
+        let draft = first.request("OPTIONS");
+        assert_eq!(first.ask_signed(&mut bench, draft).status(), Some(200));
+        bench.pass(Duration::from_secs(1));
+        let credentials = first.credentials.clone();
+        let mut next = Client::with(&mut bench, ALICE, &format!("{number:02}"), credentials);
+        next.stream = first.stream;
+        next.prove(&mut bench).expect("a good certificate");
+    }
+    assert_eq!(bench.front_end.associations(ALICE, bench.now), ASSOCIATIONS_PER_CONNECTION);
+    let draft = first.request("OPTIONS");
+    assert_eq!(first.ask_signed(&mut bench, draft).status(), Some(401), "the oldest made room");
 }

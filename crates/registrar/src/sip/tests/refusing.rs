@@ -185,3 +185,35 @@ fn a_user_of_another_pool_is_sent_there_once_a_certificate_of_this_one_has_prove
     assert_eq!(answer.header("Contact"), Some("<sip:fe2.contoso.example:5061;transport=tls>"));
     assert!(!bench.front_end.is_registered(ALICE, bench.now));
 }
+
+#[test]
+fn a_register_for_another_domain_finds_nobody_here() {
+    let mut bench = Bench::new();
+    let mut desk = registered(&mut bench, ALICE, "01");
+    for (uri, status) in
+        [("sip:Contoso.example", 200), ("sip:fe.contoso.example", 200), ("sip:fabrikam.example", 404)]
+    {
+        let whole = desk.register();
+        let mut draft = desk.request_to("REGISTER", uri);
+        draft.push("Contact", whole.header("Contact").expect("a REGISTER has one"));
+        assert_eq!(desk.ask_signed(&mut bench, draft).status(), Some(status), "{uri}");
+    }
+}
+
+#[test]
+fn who_is_disabled_while_the_disk_is_busy_hears_403_and_is_not_bound() {
+    let mut bench = Bench::new();
+    let mut desk = Client::new(&mut bench, ALICE, "01");
+    desk.prove(&mut bench).expect("a good certificate");
+    bench.disk_is_quick = false;
+    let draft = desk.register();
+    let draft = desk.signed(draft);
+    bench.send(desk.stream, draft.print().expect("a good draft"));
+    bench.accounts.find_mut(ALICE).expect("she is known").enabled = false;
+    bench.flush();
+    assert_eq!(verdict(&bench.messages(desk.stream)[0]), (403, Some("4003")));
+    assert!(!bench.front_end.is_registered(ALICE, bench.now));
+    bench.flush();
+    bench.power_on();
+    assert!(!bench.front_end.is_registered(ALICE, bench.now));
+}

@@ -11,6 +11,9 @@ pub enum Step {
     Happened,
     /// Nothing happened up to the given limit; the world's clock stands there.
     Quiet,
+    /// So much happens at one instant that time does not pass any more: an actor asks to be woken again and again,
+    /// or two keep each other busy. The world does nothing further.
+    Stalled,
 }
 
 /// Where nodes live: simulated or real.

@@ -180,7 +180,18 @@ impl<'s> Director<'s> {
         let due = self.agenda.iter().map(|(at, _)| *at).min();
         let until = [until, due].into_iter().flatten().min().unwrap_or(Time::NEVER);
         if self.cast.sim.now() < until || until == Time::NEVER {
-            let _: Happening = self.cast.sim.step(until);
+            match self.cast.sim.step(until) {
+                Happening::Happened => {}
+                // Nothing is to come, and nobody waits for a moment: the story would wait for ever.
+                Happening::Quiet if until == Time::NEVER => {
+                    return Err(self.failure(None, "nothing happens in the lab any more".to_owned(), None));
+                }
+                Happening::Quiet => {}
+                Happening::Stalled => {
+                    let title = "the lab is stalled: an actor is busy without letting time pass".to_owned();
+                    return Err(self.failure(None, title, None));
+                }
+            }
         }
         self.watch_planned_cuts();
         self.do_what_is_due();

@@ -16,6 +16,8 @@ struct Echo {
     is_server: bool,
     heard: Vec<String>,
     stream: Option<StreamId>,
+    /// Wants to be woken at once, again and again.
+    is_restless: bool,
 }
 
 impl Node for Echo {
@@ -52,7 +54,7 @@ impl Node for Echo {
     }
 
     fn wake_at(&self) -> Option<Time> {
-        None
+        self.is_restless.then_some(Time::ZERO)
     }
 }
 
@@ -210,6 +212,17 @@ fn a_rule_holds_for_as_many_packets_as_it_says() {
     stage.run_to(9);
     assert_eq!(stage.heard(stage.server), ["2.010s datagram"]);
     assert_eq!(stage.heard(stage.client), ["2.020s datagram"]);
+}
+
+#[test]
+fn an_actor_that_never_lets_time_pass_stalls_the_world_and_does_not_hang_it() {
+    let mut stage = stage(7, slow());
+    stage.sim.act(stage.client, |node, _, _| node.is_restless = true);
+    let mut last = Step::Happened;
+    while last == Step::Happened {
+        last = stage.sim.step(Time::from_secs(1));
+    }
+    assert_eq!(last, Step::Stalled);
 }
 
 #[test]

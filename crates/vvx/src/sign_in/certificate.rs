@@ -144,11 +144,13 @@ impl Certificate {
     ///
     /// # Errors
     ///
-    /// In words for the screen.
-    pub fn answered(self, answer: Answer, now: Wall) -> Result<Enrolled, String> {
-        let answer = answer.map_err(|why| spell_failure(&why))?;
-        let body = soap::body_of(&answer).map_err(|why| format!("The pool gives no certificate: {why}."))?;
-        let unreadable = |why: &str| format!("The pool gave a certificate of no use: {why}.");
+    /// Why there is no certificate to use.
+    pub fn answered(self, answer: Answer, now: Wall) -> Result<Enrolled, NoCertificate> {
+        let answer = answer.map_err(|why| NoCertificate { why: spell_failure(&why), is_refusal: false })?;
+        let refused = |why: String| NoCertificate { why, is_refusal: true };
+        let body = soap::body_of(&answer)
+            .map_err(|why| refused(format!("The pool gives no certificate: {why}.")))?;
+        let unreadable = |why: &str| refused(format!("The pool gave a certificate of no use: {why}."));
         let path = ["RequestSecurityTokenResponse", "RequestedSecurityToken", "BinarySecurityToken"];
         let token = body.at(&path).ok_or_else(|| unreadable("it is missing"))?;
         let text: String = token.text.split_whitespace().collect();
@@ -156,10 +158,22 @@ impl Certificate {
         let enrolled = Enrolled::read(CertificateDer::from(der), self.key, &self.address)
             .map_err(|why| unreadable(&why))?;
         if !enrolled.is_good_at(now) {
-            return Err(unreadable("it is not valid now, or not for an hour more"));
+            // One of the two clocks is wrong, and it may well be the phone's: nothing is thrown away for that.
+            let why =
+                "The pool gave a certificate that is not valid now, or not for an hour more.".to_owned();
+            return Err(NoCertificate { why, is_refusal: false });
         }
         Ok(enrolled)
     }
+}
+
+/// Why there is no certificate to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoCertificate {
+    /// In words for the screen.
+    pub why: String,
+    /// Whether the pool said no, so that asking again is of no use.
+    pub is_refusal: bool,
 }
 
 /// Addressing, the ticket, and the proof that the phone holds its key. What is signed is written in the form that

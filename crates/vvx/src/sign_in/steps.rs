@@ -78,16 +78,13 @@ impl SignIn {
                 let outcome = ticket.answered(answer);
                 self.ticket_step(ticket, outcome)
             }
-            Stage::Certificate(certificate) => {
-                let is_answer = answer.is_ok();
-                match certificate.answered(answer, wall) {
-                    Ok(enrolled) => {
-                        self.stage = Stage::Keeping(Box::new(enrolled.clone()));
-                        vec![Want::Keep(Box::new(enrolled))]
-                    }
-                    Err(why) => vec![failed(why, is_answer)],
+            Stage::Certificate(certificate) => match certificate.answered(answer, wall) {
+                Ok(enrolled) => {
+                    self.stage = Stage::Keeping(Box::new(enrolled.clone()));
+                    vec![Want::Keep(Box::new(enrolled))]
                 }
-            }
+                Err(none) => vec![failed(none.why, none.is_refusal)],
+            },
             stage @ (Stage::Knocking | Stage::Keeping(_) | Stage::Done) => {
                 self.stage = stage;
                 Vec::new()

@@ -173,7 +173,7 @@ impl Accounts {
     }
 
     /// Adds an account, or replaces the one with its address.
-    pub fn insert(&mut self, mut account: Account) {
+    fn insert(&mut self, mut account: Account) {
         account.address = normal(&account.address);
         account.upn = normal(&account.upn);
         self.by_address.insert(account.address.clone(), account);

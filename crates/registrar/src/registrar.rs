@@ -165,13 +165,6 @@ impl Registrar {
         self.core.faults.answer_next(exchange, count, status);
     }
 
-    /// Adds an account to the directory, or replaces the one with its address.
-    pub fn add_account(&mut self, account: Account, now: Time, out: &mut Outbox) {
-        let address = normal(&account.address);
-        self.core.accounts.insert(account);
-        self.change(&address, "added", now, out, |_| {});
-    }
-
     /// Forbids an account to sign in. Returns whether the account is known.
     pub fn disable(&mut self, user: &str, now: Time, out: &mut Outbox) -> bool {
         self.change(user, "disabled", now, out, |account| account.enabled = false)
@@ -198,12 +191,6 @@ impl Registrar {
         let cost = self.core.accounts.password_cost();
         let hash = PasswordHash::new(password, cost, &mut self.core.random);
         self.change(user, "password set", now, out, |account| account.password = Some(hash))
-    }
-
-    /// Shows another certificate at the web and SIP ports from now on; connections that are up stay.
-    pub fn set_tls(&mut self, tls: Arc<ServerTls>, out: &mut Outbox) {
-        self.core.tls = tls;
-        self.listen(out);
     }
 
     /// Takes back an account's client certificates and web tickets: the next handshake with one of them fails.

@@ -6,15 +6,8 @@
 mod client;
 mod server;
 
-use net::Random;
-
 pub use client::{Came, Client, Woke};
 pub use server::{Arrival, Server, ServerKey, Servers};
 
 /// Branches that begin so are unique by themselves (RFC 3261 §8.1.1.7).
 pub const MAGIC_COOKIE: &str = "z9hG4bK";
-
-/// A branch that no other request has.
-pub fn fresh_branch(random: &mut Random) -> String {
-    format!("{MAGIC_COOKIE}{}", random.hex(20))
-}

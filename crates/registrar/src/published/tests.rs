@@ -1,3 +1,5 @@
+//! Bindings of devices to certificates, and what survives of them, step by step.
+
 use std::time::Duration;
 
 use net::{Effect, Random, WriteKind};

@@ -280,7 +280,7 @@ impl FrontEnd {
         while let Some(connection) = self.connections.get_mut(&stream) {
             match connection.framer.next() {
                 Some(Ok(Frame::Message(octets))) => {
-                    connection.message_finished();
+                    connection.message_finished(turn.now);
                     match Message::parse(octets) {
                         Ok(message) => self.message(stream, &message, turn),
                         Err(why) => self.unreadable(stream, &why, turn),

@@ -1,8 +1,12 @@
-//! Reports: what came of a story, and the ladder of messages, for people who need not be programmers.
+//! Reports: what came of a story, the ladder of messages, and the tale for people who need not be programmers.
+
+mod tale;
 
 use std::fmt::Write as _;
 
 use net::{Entry, Journal, Note};
+
+pub use self::tale::tale;
 
 use crate::director::{Failure, Told};
 use crate::language::Story;

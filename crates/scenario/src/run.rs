@@ -20,7 +20,7 @@ pub fn vocabulary() -> Vocabulary {
 }
 
 /// The pages of the identity service, and `no-page` where none would open.
-const PAGES: &[(&str, &str)] = &[
+pub(crate) const PAGES: &[(&str, &str)] = &[
     ("no-page", "the page did not open"),
     ("page", "a page that is none of the lab's"),
     ("enter-code", "asks for the code that a phone shows"),

@@ -225,10 +225,17 @@ impl Screen {
     pub fn draw(&self) -> String {
         let mut rows: Vec<Row> = Vec::new();
         if let Some(bar) = &self.status_bar {
-            let left = match bar.warnings.len() {
-                0 => bar.date.clone(),
-                n => format!("{} !{n}", bar.date),
+            let mark = match bar.warnings.len() {
+                0 => String::new(),
+                n => format!(" !{n}"),
             };
+            let taken = bar.date.chars().count() + mark.len() + 1 + bar.time.chars().count();
+            // A long date gives its weekday up before it runs into the time.
+            let date = match bar.date.split_once(", ") {
+                Some((_, short)) if taken > COLUMNS => short,
+                _ => &bar.date,
+            };
+            let left = format!("{date}{mark}");
             let gap = COLUMNS.saturating_sub(left.chars().count() + bar.time.chars().count());
             rows.push(Row::Text(format!("{left}{}{}", " ".repeat(gap), bar.time)));
             rows.push(Row::Rule);
@@ -337,6 +344,17 @@ mod tests {
         for row in code_screen().draw().lines() {
             assert_eq!(row.chars().count(), 32, "{row}");
         }
+    }
+
+    #[test]
+    fn a_long_date_does_not_run_into_the_time() {
+        let mut screen = code_screen();
+        screen.status_bar = Some(StatusBar {
+            time: "12:10 PM".to_owned(),
+            date: "Wednesday, November 13".to_owned(),
+            warnings: vec!["x".to_owned()],
+        });
+        assert!(screen.draw().contains("│November 13 !1        12:10 PM│"), "{}", screen.draw());
     }
 
     #[test]

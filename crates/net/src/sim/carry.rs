@@ -71,16 +71,15 @@ impl<N: Node> Sim<N> {
                 passage.arrival = passage.arrival.map(|at| at + delay);
                 passage.double = passage.double.map(|at| at + delay);
             }
-            Some(Verdict::Duplicate(share)) => {
-                if order == Order::Free && self.segments[a.0].up.draw(share) {
-                    passage.double = passage.arrival.map(|at| at + Duration::from_millis(1));
-                }
+            // Streams know neither doubles nor another order.
+            Some(Verdict::Duplicate(_) | Verdict::Reorder(_)) if order == Order::Kept => {}
+            Some(Verdict::Duplicate(share)) if self.segments[a.0].up.draw(share) => {
+                passage.double = passage.arrival.map(|at| at + Duration::from_millis(1));
             }
-            Some(Verdict::Reorder(share)) => {
-                if order == Order::Free && self.segments[a.0].up.draw(share) {
-                    passage.arrival = passage.arrival.map(|at| at + REORDER_DELAY);
-                }
+            Some(Verdict::Reorder(share)) if self.segments[a.0].up.draw(share) => {
+                passage.arrival = passage.arrival.map(|at| at + REORDER_DELAY);
             }
+            Some(Verdict::Duplicate(_) | Verdict::Reorder(_)) => {}
             Some(Verdict::Lose(share)) if self.segments[a.0].up.draw(share) => {
                 passage = Passage::default();
             }

@@ -16,8 +16,8 @@ use super::access::{Association, HalfOpen};
 pub const KEEP_ALIVE: Duration = Duration::from_secs(300);
 /// How long a connection with a security association may be silent: two keep-alives.
 pub const IDLE: Duration = Duration::from_secs(600);
-/// How long a connection may be silent before anybody on it has proved who they are; a client fetches its
-/// certificate in this time.
+/// How long a connection may go without a whole message before anybody on it has proved who they are; a client
+/// fetches its certificate in this time. Keep-alives do not count: else four octets a minute would hold it for ever.
 pub const IDLE_UNPROVED: Duration = Duration::from_secs(180);
 /// How long one message may take to arrive, from its first octet to its last.
 pub const MESSAGE_WITHIN: Duration = Duration::from_secs(20);
@@ -105,7 +105,9 @@ impl Connection {
 
     /// Octets arrived.
     pub fn heard(&mut self, octets: &[u8], now: Time) {
-        self.heard_at = now;
+        if !self.associations.is_empty() {
+            self.heard_at = now;
+        }
         self.framer.push(octets);
     }
 
@@ -129,7 +131,8 @@ impl Connection {
     }
 
     /// A whole message was taken out: the next one has its own time.
-    pub fn message_finished(&mut self) {
+    pub fn message_finished(&mut self, now: Time) {
+        self.heard_at = now;
         self.unfinished_since = None;
     }
 

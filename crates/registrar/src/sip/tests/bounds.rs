@@ -88,6 +88,19 @@ fn a_silent_connection_is_closed() {
 }
 
 #[test]
+fn keep_alives_hold_the_connection_of_a_client_that_proved_who_it_is_and_no_other() {
+    let mut bench = Bench::new();
+    let stranger = bench.connect("10.30.0.1:1");
+    let desk = registered(&mut bench, ALICE, "01");
+    for _ in 0..2 * IDLE.as_secs() / 60 {
+        bench.send(stranger, &b"\r\n\r\n"[..]);
+        bench.send(desk.stream, &b"\r\n\r\n"[..]);
+        bench.pass(Duration::from_secs(60));
+    }
+    assert_eq!(bench.closed, [stranger]);
+}
+
+#[test]
 fn a_message_that_trickles_in_is_cut_off() {
     let mut bench = Bench::new();
     let stream = bench.connect("10.30.0.1:1");

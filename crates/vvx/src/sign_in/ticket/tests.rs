@@ -1,3 +1,5 @@
+//! Web tickets as strangers may write them.
+
 use super::*;
 use proptest::prelude::*;
 

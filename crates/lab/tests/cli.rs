@@ -1,0 +1,258 @@
+//! The tool from outside: what it prints, what it writes, and how it exits.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const WELL: &str = "name: A phone comes up
+phones: [desk]
+steps:
+  - power-on: desk
+  - expect: { phone: desk, screen: home, within: 3m }
+";
+
+const FAILS: &str = "name: A phone makes <coffee> & tea
+phones: [desk]
+steps:
+  - power-on: desk
+  - expect: { phone: desk, screen: web-code, within: 1m }
+";
+
+const WRONG: &str = "name: Not a story\nphones: [desk]\nsteps:\n  - power-on: dsk\n";
+
+/// A folder for one test, gone when it is dropped.
+struct Desk(PathBuf);
+
+impl Desk {
+    fn new(name: &str) -> Desk {
+        let path = std::env::temp_dir().join(format!("lab-cli-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("the machine has room for a folder");
+        let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../lab.yaml");
+        std::fs::copy(lab, path.join("lab.yaml")).expect("the default lab is there");
+        Desk(path)
+    }
+
+    fn with(self, name: &str, text: &str) -> Desk {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("a folder");
+        #[expect(clippy::disallowed_methods, reason = "the test writes what the tool reads")]
+        std::fs::write(path, text).expect("the machine has room for a story");
+        self
+    }
+
+    fn read(&self, name: &str) -> String {
+        #[expect(clippy::disallowed_methods, reason = "the test reads what the tool wrote")]
+        std::fs::read_to_string(self.0.join(name)).unwrap_or_else(|why| panic!("{name}: {why}"))
+    }
+
+    fn lab(&self, arguments: &[&str]) -> Said {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+        let output = command.args(arguments).current_dir(&self.0).env("NO_COLOR", "1").output();
+        Said::new(output.expect("the tool starts"))
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[derive(Debug)]
+struct Said {
+    status: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Said {
+    fn new(output: Output) -> Said {
+        let text = |octets: Vec<u8>| String::from_utf8(octets).expect("the tool writes UTF-8");
+        Said { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    fn json(&self) -> Vec<Value> {
+        let line = |line: &str| serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"));
+        self.out.lines().map(line).collect()
+    }
+}
+
+fn both() -> impl Fn(&str) -> Desk {
+    |name| Desk::new(name).with("s/fails.yaml", FAILS).with("s/well.yaml", WELL)
+}
+
+#[test]
+fn all_stories_that_come_true_are_zero() {
+    let said = Desk::new("zero").with("well.yaml", WELL).lab(&["run", "well.yaml"]);
+    assert_eq!(said.status, Some(0), "{said:?}");
+    assert!(said.out.starts_with("✓ A phone comes up\n"), "{}", said.out);
+    assert!(said.out.contains("seed 7"), "{}", said.out);
+    assert_eq!(said.err, "");
+}
+
+#[test]
+fn a_story_that_fails_is_one_and_the_others_are_told_all_the_same() {
+    let said = both()("one").lab(&["run", "s"]);
+    assert_eq!(said.status, Some(1), "{said:?}");
+    assert!(said.out.contains("✗ A phone makes <coffee> & tea"), "{}", said.out);
+    assert!(said.out.contains("lab run s/fails.yaml --seed 7"), "{}", said.out);
+    assert!(said.out.contains("✓ A phone comes up"), "{}", said.out);
+    assert!(said.out.contains("1 passed, 1 failed"), "{}", said.out);
+}
+
+#[test]
+fn a_file_that_is_wrong_is_two_and_nothing_is_told() {
+    let desk = both()("two").with("s/wrong.yaml", WRONG);
+    let said = desk.lab(&["run", "s"]);
+    assert_eq!(said.status, Some(2), "{said:?}");
+    assert!(said.err.contains("wrong.yaml:4:") && said.err.contains("desk"), "{}", said.err);
+    assert_eq!(said.out, "");
+    for nothing in [["run", "nowhere.yaml"], ["run", "--sed"]] {
+        let said = desk.lab(&nothing);
+        assert_eq!(said.status, Some(2), "{said:?}");
+        assert_ne!(said.err, "");
+    }
+}
+
+#[test]
+fn check_says_what_is_wrong_without_telling() {
+    let desk = both()("check").with("wrong.yaml", WRONG);
+    assert_eq!(desk.lab(&["check", "s"]).status, Some(0));
+    let said = desk.lab(&["check", "wrong.yaml"]);
+    assert_eq!(said.status, Some(1), "{said:?}");
+    assert!(format!("{}{}", said.out, said.err).contains("wrong.yaml:4:"), "{said:?}");
+}
+
+#[test]
+fn json_is_an_object_a_line() {
+    let said = both()("json").lab(&["run", "s", "--format", "json"]);
+    assert_eq!(said.status, Some(1));
+    let lines = said.json();
+    assert_eq!(lines.len(), 2);
+    let of = |file: &str| {
+        lines.iter().find(|line| line["file"] == file).unwrap_or_else(|| panic!("{file}: {lines:#?}"))
+    };
+    let (well, fails) = (of("s/well.yaml"), of("s/fails.yaml"));
+    assert_eq!(well["passed"], true);
+    assert_eq!(well["failure"], Value::Null);
+    assert_eq!(well["seed"], 7);
+    assert_eq!(well["steps"], 2);
+    assert_eq!(well["trace"].as_str().map(str::len), Some(64));
+    assert_eq!(fails["passed"], false);
+    assert!(fails["failure"].as_str().is_some_and(|text| text.contains("fails.yaml:5:")), "{fails}");
+}
+
+#[test]
+fn a_seed_is_the_same_run_and_another_one_another() {
+    let desk = Desk::new("seed").with("well.yaml", WELL);
+    let trace = |seed: &str| {
+        let said = desk.lab(&["run", "well.yaml", "--format", "json", "--seed", seed]);
+        said.json()[0]["trace"].as_str().map(str::to_owned)
+    };
+    assert_eq!(trace("11"), trace("11"));
+    assert_ne!(trace("11"), trace("12"));
+}
+
+#[test]
+fn a_story_is_told_once_for_each_seed_and_summed_up() {
+    let desk = both()("seeds");
+    let lines = desk.lab(&["run", "s/well.yaml", "--seeds", "3..6", "--format", "json"]).json();
+    let seeds: Vec<Option<u64>> = lines.iter().map(|line| line["seed"].as_u64()).collect();
+    assert_eq!(seeds, [Some(3), Some(4), Some(5), Some(6)]);
+    let said = desk.lab(&["run", "s", "--seeds", "3..6"]);
+    assert_eq!(said.status, Some(1), "{said:?}");
+    assert!(said.out.contains("✓ A phone comes up\n  4 seeds"), "{}", said.out);
+    assert!(said.out.contains("failed with 4 seeds: 3, 4, 5, 6"), "{}", said.out);
+}
+
+#[test]
+fn quiet_prints_failures_only() {
+    let said = both()("quiet").lab(&["run", "s", "--quiet"]);
+    assert_eq!(said.status, Some(1));
+    assert!(said.out.contains("✗ A phone makes"), "{}", said.out);
+    assert!(!said.out.contains("A phone comes up"), "{}", said.out);
+    let said = Desk::new("silence").with("well.yaml", WELL).lab(&["run", "well.yaml", "-q"]);
+    assert_eq!((said.status, said.out.as_str(), said.err.as_str()), (Some(0), "", ""));
+}
+
+#[test]
+fn the_order_of_outcomes_does_not_depend_on_how_many_are_told_at_a_time() {
+    let desk = both()("jobs");
+    let of = |jobs: &str| {
+        let said = desk.lab(&["run", "s", "--seeds", "1..6", "--format", "json", "--jobs", jobs]);
+        let line = |line: &Value| (line["file"].clone(), line["seed"].clone(), line["trace"].clone());
+        said.json().iter().map(line).collect::<Vec<_>>()
+    };
+    let one = of("1");
+    assert_eq!(one.len(), 12);
+    assert_eq!(one, of("4"));
+}
+
+#[test]
+fn junit_is_xml_that_test_servers_read() {
+    let desk = both()("junit");
+    let said = desk.lab(&["run", "s", "--junit", "out/junit.xml"]);
+    assert_eq!(said.status, Some(1));
+    let text = desk.read("out/junit.xml");
+    let mut reader = quick_xml::Reader::from_str(&text);
+    reader.config_mut().check_end_names = true;
+    let (mut open, mut cases, mut failures) = (Vec::new(), 0, 0);
+    loop {
+        use quick_xml::events::Event;
+        let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        match reader.read_event().unwrap_or_else(|why| panic!("{why}\n{text}")) {
+            Event::Start(tag) | Event::Empty(tag) if tag.attributes().any(|pair| pair.is_err()) => {
+                panic!("attributes of {tag:?}");
+            }
+            Event::Start(tag) => open.push(name(tag.name().as_ref())),
+            Event::End(tag) => assert_eq!(open.pop(), Some(name(tag.name().as_ref()))),
+            Event::Empty(tag) => {
+                assert_eq!(tag.name().as_ref(), b"testcase");
+                cases += 1;
+                continue;
+            }
+            Event::Eof => break,
+            _ => continue,
+        }
+        match open.last().map(String::as_str) {
+            Some("failure") => failures += 1,
+            Some("testcase") if failures == 0 => cases += 1,
+            _ => {}
+        }
+    }
+    assert!(open.is_empty(), "left open: {open:?}");
+    assert_eq!((cases, failures), (2, 1), "{text}");
+    assert!(text.contains("tests=\"2\" failures=\"1\""), "{text}");
+    assert!(text.contains("&lt;coffee&gt; &amp; tea"), "{text}");
+}
+
+#[test]
+fn a_report_holds_ladder_and_outcome_of_each_story() {
+    let desk = both()("report");
+    desk.lab(&["run", "s", "--report", "out"]);
+    let mut names: Vec<String> = std::fs::read_dir(desk.0.join("out"))
+        .expect("the report is there")
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .collect();
+    names.sort();
+    assert_eq!(names.len(), 4, "{names:?}");
+    let ladder = names.iter().find(|name| name.contains("well") && name.ends_with(".ladder.txt"));
+    let ladder = desk.read(&format!("out/{}", ladder.expect("a ladder of the story that came true")));
+    assert!(ladder.contains("desk shows `home`"), "{ladder}");
+}
+
+#[test]
+fn the_schema_is_json_and_the_verbs_are_text() {
+    let desk = Desk::new("schema");
+    for of in ["lab", "story"] {
+        let said = desk.lab(&["schema", of]);
+        assert_eq!(said.status, Some(0), "{said:?}");
+        let schema: Value = serde_json::from_str(&said.out).expect("a schema is JSON");
+        assert!(schema["properties"].is_object() || schema["$ref"].is_string(), "{of}: {schema:#}");
+    }
+    let said = desk.lab(&["schema", "verbs"]);
+    assert_eq!(said.status, Some(0));
+    assert!(said.out.contains("power-cut"), "{}", said.out);
+}

@@ -483,3 +483,17 @@ fn a_user_holds_only_so_many_tickets() {
     refused(&mut pool, "it made room", &CertificateRequest::new(&tickets[0], ALICE), 28020);
     certificate(&CertificateRequest::new(&tickets[1], ALICE).send(&mut pool));
 }
+
+#[test]
+fn a_ticket_without_a_device_belongs_to_the_first_that_shows_it() {
+    let mut pool = Pool::new();
+    let asked = crate::phone::rst(ALICE, DEVICE, CERTIFICATE).replace(&format!(" Context=\"{DEVICE}\""), "");
+    let authorization = crate::phone::basic(ALICE, "Passw0rd!");
+    let answer = pool.post(443, crate::phone::BASIC, &[("authorization", &authorization)], &asked);
+    let first = CertificateRequest::new(&crate::phone::Ticket::of(&answer), ALICE);
+    certificate(&first.send(&mut pool));
+    let mut second = first.clone();
+    second.device = "{5e5c2644-a457-508f-8e27-680c7b557b04}".to_owned();
+    assert_eq!(fault(&second.send(&mut pool)).0, 4004);
+    assert_eq!(pool.registrar.published().of(ALICE).count(), 1);
+}

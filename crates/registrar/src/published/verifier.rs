@@ -8,8 +8,10 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, SignatureScheme};
 use subtle::ConstantTimeEq as _;
+
+use super::NotPublished;
 
 /// Takes a client certificate only if it is one of a list, and right in every other way.
 #[derive(Debug)]
@@ -38,6 +40,11 @@ impl OnlyPublished {
     }
 }
 
+/// The journal is to say what is wrong; what rustls itself could say ("revoked") is one reason of several.
+fn refused(why: NotPublished) -> rustls::Error {
+    CertificateError::Other(OtherError(Arc::new(why))).into()
+}
+
 impl ClientCertVerifier for OnlyPublished {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
@@ -52,12 +59,12 @@ impl ClientCertVerifier for OnlyPublished {
         // What a client sends beside its own certificate is not needed: the pool knows its own authorities.
         let is_published = self.published.iter().any(|known| bool::from(known[..].ct_eq(end_entity)));
         if !is_published {
-            return Err(CertificateError::Revoked.into());
+            return Err(refused(NotPublished::Unknown));
         }
         let verified = self.chain.verify_client_cert(end_entity, &self.issuers, now)?;
         let certificate = pki::Certificate::read(end_entity).map_err(|_| CertificateError::BadEncoding)?;
         if certificate.uris != [self.sip_uri.clone()] {
-            return Err(CertificateError::NotValidForName.into());
+            return Err(refused(NotPublished::ForeignUser));
         }
         Ok(verified)
     }

@@ -11,8 +11,8 @@ use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::time_provider::TimeProvider;
 use rustls::{
-    AlertDescription, ClientConfig, ClientConnection, Connection, Error, PeerIncompatible, ServerConfig,
-    ServerConnection,
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, Connection, Error, PeerIncompatible,
+    ServerConfig, ServerConnection,
 };
 
 use super::{DskError, PeerRefusal, Reply, SaKeys, records};
@@ -210,6 +210,10 @@ fn translate(why: &Error, target: &str, now: Wall) -> DskError {
             | PeerIncompatible::Tls12NotOfferedOrEnabled
             | PeerIncompatible::ServerDoesNotSupportTls12Or13,
         ) => DskError::Version,
+        // A verifier's own reason is in words; as part of rustls's error it would come out as Rust.
+        Error::InvalidCertificate(CertificateError::Other(why)) => {
+            DskError::Refused(TlsError::BadCertificate(why.0.to_string()))
+        }
         other => DskError::Refused(TlsError::from_rustls(other, target, now)),
     }
 }

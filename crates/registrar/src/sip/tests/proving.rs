@@ -51,6 +51,11 @@ fn one_users_certificate_does_not_register_another() {
     assert!(answer.header("ms-diagnostics").expect("it is there").starts_with("1000;"));
     assert_eq!(bench.front_end.associations(ALICE, bench.now), 0);
     assert_eq!(bench.count(events::HANDSHAKE_FAILED), 1);
+    let journal = format!("{:?}", bench.notes);
+    assert!(
+        journal.contains("certificate is not published"),
+        "the journal says why, the answer does not: {journal}"
+    );
 }
 
 #[test]

@@ -1,0 +1,7 @@
+//! Tests of the whole lab: the same run again, flash under power cuts, ladders for people, refusals, the house itself.
+
+mod determinism;
+mod flash;
+mod ladders;
+mod refusals;
+mod tidy;

@@ -1,7 +1,7 @@
 //! The lock: a code of the user's own, made at sign-in, asked for after idling and after every restart.
 //!
 //! The code never leaves the phone; the flash holds a salted hash of it. Whoever signed in by web and forgot it
-//! has one way out: six wrong codes sign the phone out. Nobody guesses on for longer.
+//! has one way out: six wrong codes sign the phone out. Nobody guesses on for longer: the flash counts them, too.
 
 use net::{Random, Time};
 use sha2::{Digest as _, Sha256};
@@ -99,9 +99,14 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// The lock after a restart: closed if there is a code.
-    pub fn restored(code: Option<StoredCode>, now: Time) -> Lock {
-        Lock { is_locked: code.is_some(), code, wrong: 0, touched: now }
+    /// The lock after a restart: closed if there is a code, and with the wrong codes that were typed before.
+    pub fn restored(code: Option<StoredCode>, wrong: u8, now: Time) -> Lock {
+        Lock { is_locked: code.is_some(), code, wrong: wrong.min(TRIES - 1), touched: now }
+    }
+
+    /// How many wrong codes were typed since the last right one.
+    pub fn wrong(&self) -> u8 {
+        self.wrong
     }
 
     /// Whether there is a code.
@@ -166,7 +171,7 @@ mod tests {
 
     fn locked() -> Lock {
         let code = StoredCode::new("135790", &mut Random::named(1, "desk"));
-        Lock::restored(StoredCode::from_bytes(&code.to_bytes()), secs(0))
+        Lock::restored(StoredCode::from_bytes(&code.to_bytes()), 0, secs(0))
     }
 
     #[test]
@@ -175,7 +180,7 @@ mod tests {
         assert!(lock.is_locked());
         assert_eq!(lock.try_code("135790", secs(1)), Tried::Right);
         assert!(!lock.is_locked());
-        assert!(!Lock::restored(None, secs(0)).is_locked());
+        assert!(!Lock::restored(None, 0, secs(0)).is_locked());
     }
 
     #[test]
@@ -184,6 +189,13 @@ mod tests {
         for left in (1..TRIES).rev() {
             assert_eq!(lock.try_code("000000", secs(1)), Tried::Wrong(left));
         }
+        assert_eq!(lock.try_code("000000", secs(1)), Tried::WrongForGood);
+    }
+
+    #[test]
+    fn wrong_codes_from_before_a_restart_count() {
+        let code = StoredCode::new("135790", &mut Random::named(1, "desk"));
+        let mut lock = Lock::restored(Some(code), 5, secs(0));
         assert_eq!(lock.try_code("000000", secs(1)), Tried::WrongForGood);
     }
 

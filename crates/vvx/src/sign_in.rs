@@ -124,6 +124,9 @@ pub enum Want {
     Reconnect,
     /// Put certificate and credentials into flash, and call [`SignIn::kept`] when they are safe.
     Keep(Box<Enrolled>),
+    /// Put this refresh token into flash in the place of the one that it was traded for (RFC 6749 §6): whatever
+    /// becomes of the renewal, the old one may be worth nothing any more.
+    KeepCredential(Box<Credential>),
     /// Here is the certificate; it is safe.
     Certified(Box<Enrolled>),
     /// It came to nothing.

@@ -15,6 +15,8 @@ use crate::sign_in::{Credential, Method};
 /// Everything of a sign-in lives below this; signing out erases it in one batch.
 const SIGN_IN: &str = "sign-in/";
 const LOCK_CODE: &str = "sign-in/lock-code";
+/// How many wrong codes were typed since the last right one, in one octet; absent is none.
+const WRONG_CODES: &str = "sign-in/wrong-codes";
 const POLICY: &str = "sign-in/policy";
 /// Pinned roots, by host; they survive a sign-out.
 const ROOTS: &str = "pool-root/";
@@ -131,7 +133,22 @@ pub fn lock_code(flash: &Flash) -> Option<StoredCode> {
 ///
 /// If the flash takes no more.
 pub fn keep_lock_code(code: &StoredCode, flash: &mut Flash, out: &mut Outbox) -> Result<WriteId, FlashError> {
-    flash.write(&[(LOCK_CODE, Some(&code.to_bytes()))], out)
+    flash.write(&[(LOCK_CODE, Some(&code.to_bytes())), (WRONG_CODES, None)], out)
+}
+
+/// How many wrong codes were typed since the last right one.
+pub fn wrong_codes(flash: &Flash) -> u8 {
+    flash.get(WRONG_CODES).and_then(|octets| octets.first().copied()).unwrap_or(0)
+}
+
+/// Keeps how many wrong codes were typed, so that a restart gives nobody another round of guesses.
+///
+/// # Errors
+///
+/// If the flash takes no more.
+pub fn keep_wrong_codes(count: u8, flash: &mut Flash, out: &mut Outbox) -> Result<WriteId, FlashError> {
+    let octet = [count];
+    flash.write(&[(WRONG_CODES, (count > 0).then_some(&octet[..]))], out)
 }
 
 /// The policy that was kept; the defaults if there is none.

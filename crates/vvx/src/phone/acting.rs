@@ -11,6 +11,7 @@ use crate::screen::{Place, Screen};
 use crate::sign_in::Method;
 use crate::sign_in::tokens::Secret;
 
+use super::account;
 use super::powered::{Parts, Wish};
 use super::running::{Running, Tail};
 use super::view::{Form, LockReason, Menu, View};
@@ -288,7 +289,14 @@ impl Running {
 
     fn submit_unlock(&mut self, digits: &str, now: Time, parts: &mut Parts, out: &mut Outbox) {
         let of = self.account_address().unwrap_or_default().to_owned();
-        match self.lock.try_code(digits, now) {
+        let wrong_before = self.lock.wrong();
+        let tried = self.lock.try_code(digits, now);
+        if self.lock.wrong() != wrong_before
+            && let Err(why) = account::keep_wrong_codes(self.lock.wrong(), &mut parts.flash, out)
+        {
+            parts.say(now, "so", Level::Major, &why.to_string(), out);
+        }
+        match tried {
             Tried::Right => {
                 parts.event(events::UNLOCKED, &of, "by its code", out);
                 self.view = View::Home;

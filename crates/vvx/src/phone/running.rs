@@ -120,7 +120,7 @@ impl Running {
             is_by_hand: false,
             has_been_lost: false,
             policy: account::policy(&parts.flash),
-            lock: Lock::restored(account::lock_code(&parts.flash), now),
+            lock: Lock::restored(account::lock_code(&parts.flash), account::wrong_codes(&parts.flash), now),
             warnings: Vec::new(),
             kept: Vec::new(),
             renew_at: None,

@@ -11,7 +11,7 @@ use crate::resolver::Question;
 use crate::sign_in::certificate::Enrolled;
 use crate::sign_in::root_chain::Root;
 use crate::sign_in::tokens::Secret;
-use crate::sign_in::{Context, Method, SignIn, Want};
+use crate::sign_in::{Context, Credential, Method, SignIn, Want};
 
 use super::account::{self, Account};
 use super::powered::Parts;
@@ -109,6 +109,7 @@ impl Running {
                     self.reconnect(now, parts, out);
                 }
                 Want::Keep(enrolled) => self.keep(*enrolled, now, parts, out),
+                Want::KeepCredential(credential) => self.keep_credential(*credential, now, parts, out),
                 Want::Certified(enrolled) => self.certified(*enrolled, now, parts, out),
                 Want::Failed { why, is_refusal } => self.want_failed(why, is_refusal, now, parts, out),
             }
@@ -126,6 +127,15 @@ impl Running {
             let text = format!("Root of {host} trusted on first use: SHA-256 {}", root.fingerprint);
             parts.say(now, "cert", Level::Always, &text, out);
             parts.event(events::ROOT_TRUSTED, &name, format!("of {host}, SHA-256 {}", root.fingerprint), out);
+        }
+    }
+
+    /// A renewal got a new refresh token: it takes the old one's place at once.
+    fn keep_credential(&mut self, credential: Credential, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        let Some(account) = &mut self.account else { return };
+        account.credential = Some(credential);
+        if let Err(why) = account.write(&mut parts.flash, out) {
+            parts.say(now, "tickt", Level::Major, &why.to_string(), out);
         }
     }
 

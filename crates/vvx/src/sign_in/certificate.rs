@@ -148,8 +148,10 @@ impl Certificate {
     pub fn answered(self, answer: Answer, now: Wall) -> Result<Enrolled, NoCertificate> {
         let answer = answer.map_err(|why| NoCertificate { why: spell_failure(&why), is_refusal: false })?;
         let refused = |why: String| NoCertificate { why, is_refusal: true };
-        let body = soap::body_of(&answer)
-            .map_err(|why| refused(format!("The pool gives no certificate: {why}.")))?;
+        let body = soap::body_of(&answer).map_err(|why| NoCertificate {
+            why: format!("The pool gives no certificate: {why}."),
+            is_refusal: !soap::is_trouble(&answer),
+        })?;
         let unreadable = |why: &str| refused(format!("The pool gave a certificate of no use: {why}."));
         let path = ["RequestSecurityTokenResponse", "RequestedSecurityToken", "BinarySecurityToken"];
         let token = body.at(&path).ok_or_else(|| unreadable("it is missing"))?;

@@ -48,6 +48,20 @@ pub fn body_of(answer: &Response<Bytes>) -> Result<Element, String> {
     }
 }
 
+/// Whether an answer tells of trouble rather than of a refusal: the service is overloaded, or broke. A fault says no
+/// even with status 500, as SOAP 1.1 §6.2 has it.
+pub fn is_trouble(answer: &Response<Bytes>) -> bool {
+    match answer.status().as_u16() {
+        408 | 429 | 502..=504 => true,
+        500..=599 => {
+            let is_told = header(answer.headers(), "x-ms-diagnostics").is_some();
+            let has_fault = xml::read(answer.body()).is_ok_and(|document| document.below("Fault").is_some());
+            !is_told && !has_fault
+        }
+        _ => false,
+    }
+}
+
 /// Why a pool refused: its diagnostics header, else its fault's reason, else the bare status.
 pub fn reason(answer: &Response<Bytes>) -> String {
     let status = answer.status().as_u16();
@@ -71,6 +85,22 @@ pub fn reason(answer: &Response<Bytes>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_busy_service_is_trouble_and_a_fault_is_a_refusal() {
+        let fault = "<s:Envelope xmlns:s='x'><s:Body><s:Fault><faultstring>no</faultstring></s:Fault></s:Body></s:Envelope>";
+        for (status, diagnostics, body, is_so) in [
+            (503, None, "", true),
+            (429, None, "", true),
+            (500, None, "", true),
+            (500, None, fault, false),
+            (500, Some("28020;reason=\"No valid security token.\""), "", false),
+            (403, None, "", false),
+            (200, None, fault, false),
+        ] {
+            assert_eq!(is_trouble(&answer(status, diagnostics, body)), is_so, "{status} {body}");
+        }
+    }
 
     fn answer(status: u16, diagnostics: Option<&str>, body: &str) -> Response<Bytes> {
         let mut answer = Response::builder().status(status);

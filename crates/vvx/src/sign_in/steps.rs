@@ -230,13 +230,19 @@ impl SignIn {
         {
             return vec![failed("The token is somebody else's.".to_owned(), true)];
         }
-        self.credential = refresh_of(&tokens, endpoint).or(self.credential.take());
+        let fresh = refresh_of(&tokens, endpoint);
+        let mut wants = Vec::new();
+        if self.is_renewal {
+            wants.extend(fresh.clone().map(|credential| Want::KeepCredential(Box::new(credential))));
+        }
+        self.credential = fresh.or(self.credential.take());
         let proof = Proof::Token(tokens.access);
         self.proof = Some(proof.clone());
-        match then {
+        wants.extend(match then {
             Then::Discover(discover, challenge) => self.ticket_for_discovery(*discover, &challenge, proof),
             Then::Certificates(url) => self.ticket_for_certificates(url),
-        }
+        });
+        wants
     }
 
     pub(super) fn ticket_for_certificates(&mut self, url: Url) -> Vec<Want> {

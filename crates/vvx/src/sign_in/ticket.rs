@@ -243,6 +243,9 @@ impl Ticket {
             Err(why) if matches!(self.proof, Proof::Password { .. }) && answer.status() == 401 => {
                 return Outcome::Refused(format!("User name or password is wrong: {why}."));
             }
+            Err(why) if soap::is_trouble(answer) => {
+                return Outcome::Failed(format!("The pool gives no ticket: {why}."));
+            }
             Err(why) => return Outcome::Refused(format!("The pool gives no ticket: {why}.")),
         };
         match self.read_ticket(service, answer, &body) {

@@ -42,10 +42,13 @@ pub struct Run {
     /// The lab of stories that name none
     #[arg(long, default_value = "lab.yaml")]
     pub lab: PathBuf,
-    /// Print the ladder of messages after each story
+    /// Print the ladder of messages after each story, for engineers
     #[arg(long)]
     pub ladder: bool,
-    /// Write a report of each story into this folder: its ladder, its phones' logs, its outcome
+    /// Print the tale after each story: who did what with whom, in the words of the phone room
+    #[arg(long)]
+    pub tale: bool,
+    /// Write a report of each story into this folder: its tale, its ladder, its phones' logs, its outcome
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// Write the outcomes as JUnit XML

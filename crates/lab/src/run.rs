@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use scenario::language::{Reading, Story, read_story};
 use scenario::mistakes::Colour;
-use scenario::report::{Detail, Outcome, ladder};
+use scenario::report::{Detail, Outcome, ladder, tale};
 
 use self::outcomes::{Printer, junit};
 use crate::arguments::{Run, Seeds};
@@ -25,6 +25,14 @@ struct Job {
     seed: Option<u64>,
 }
 
+/// What is kept of a telling beside its outcome.
+#[derive(Clone, Copy, Debug)]
+struct Reports {
+    ladder: bool,
+    tale: bool,
+    logs: bool,
+}
+
 /// What came of a telling, with what it cost.
 #[derive(Debug)]
 struct Done {
@@ -32,6 +40,7 @@ struct Done {
     /// CPU time.
     took: Duration,
     ladder: Option<String>,
+    tale: Option<String>,
     /// The phones' own logs, by phone.
     logs: Vec<(String, String)>,
 }
@@ -127,7 +136,11 @@ fn tell_all(
     let next = AtomicUsize::new(0);
     let waiting: Mutex<BTreeMap<usize, Result<Done, String>>> = Mutex::new(BTreeMap::new());
     let arrived = std::sync::Condvar::new();
-    let keeps_ladder = arguments.ladder || arguments.report.is_some();
+    let reports = Reports {
+        ladder: arguments.ladder || arguments.report.is_some(),
+        tale: arguments.tale || arguments.report.is_some(),
+        logs: arguments.report.is_some(),
+    };
     let mut all = Vec::with_capacity(jobs.len());
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -135,7 +148,7 @@ fn tell_all(
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(job) = jobs.get(index) else { return };
-                    let done = tell_one(&read[job.story], *job, colour, keeps_ladder);
+                    let done = tell_one(&read[job.story], *job, colour, reports);
                     let mut waiting = waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     waiting.insert(index, done);
                     arrived.notify_all();
@@ -163,16 +176,17 @@ fn tell_all(
     all
 }
 
-fn tell_one(story: &Story, job: Job, colour: Colour, keeps_ladder: bool) -> Result<Done, String> {
+fn tell_one(story: &Story, job: Job, colour: Colour, reports: Reports) -> Result<Done, String> {
     let used_before = thread_cpu_time();
     let (outcome, told) = scenario::run::tell(story, &story.cases[job.case], job.seed, colour)?;
     let took = thread_cpu_time().saturating_sub(used_before);
-    let ladder = keeps_ladder.then(|| {
+    let ladder = reports.ladder.then(|| {
         use scenario::World as _;
         ladder(told.cast.sim.journal(), Detail::Told)
     });
-    let logs = if keeps_ladder { told.cast.phone_logs() } else { Vec::new() };
-    Ok(Done { outcome, took, ladder, logs })
+    let tale = reports.tale.then(|| tale(&told.cast));
+    let logs = if reports.logs { told.cast.phone_logs() } else { Vec::new() };
+    Ok(Done { outcome, took, ladder, tale, logs })
 }
 
 /// The CPU time that this thread has used: what a telling costs, whatever else the machine does. A story is told by
@@ -193,6 +207,9 @@ fn write_report(folder: &Path, done: &Done) -> Result<(), String> {
     let stem = stem.join("-");
     if let Some(ladder) = &done.ladder {
         files::write(&folder.join(format!("{stem}.ladder.txt")), ladder.as_bytes())?;
+    }
+    if let Some(tale) = &done.tale {
+        files::write(&folder.join(format!("{stem}.tale.txt")), tale.as_bytes())?;
     }
     for (phone, log) in &done.logs {
         files::write(&folder.join(format!("{stem}.{phone}.log")), log.as_bytes())?;

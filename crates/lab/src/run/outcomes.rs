@@ -19,6 +19,7 @@ pub struct Printer {
     format: Format,
     is_quiet: bool,
     prints_ladder: bool,
+    prints_tale: bool,
     is_many: bool,
     colour: Colour,
     failures: usize,
@@ -31,6 +32,7 @@ impl Printer {
             format: arguments.format,
             is_quiet: arguments.quiet,
             prints_ladder: arguments.ladder,
+            prints_tale: arguments.tale,
             is_many: arguments.seeds.is_some(),
             colour,
             failures: 0,
@@ -66,6 +68,9 @@ impl Printer {
                 terminal::line(&format!("{} {}", terminal::bad("✗", self.colour), outcome.name));
                 terminal::line(failure);
             }
+        }
+        if let (true, Some(tale)) = (self.prints_tale, &done.tale) {
+            terminal::line(&format!("\n{tale}"));
         }
         if let (true, Some(ladder)) = (self.prints_ladder, &done.ladder) {
             terminal::line(&format!("\n{ladder}"));

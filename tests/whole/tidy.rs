@@ -39,7 +39,8 @@ const LINES_ASK: usize = 600;
 const MADE_ELSEWHERE: &[&str] = &[];
 
 /// Ends of names by which a text's word is known to be a file of ours.
-const FILE_ENDS: &[&str] = &[".rs", ".yaml", ".yml", ".md", ".toml", ".json", ".sh", ".pem", ".snap"];
+const FILE_ENDS: &[&str] =
+    &[".rs", ".yaml", ".yml", ".md", ".toml", ".json", ".html", ".sh", ".pem", ".snap"];
 
 /// What a crate depends on: names, and whether tests alone do.
 struct Dependencies {
@@ -49,6 +50,7 @@ struct Dependencies {
 
 /// What the manifests say, as cargo understands them.
 fn manifests() -> Vec<Dependencies> {
+    #[expect(clippy::disallowed_methods, reason = "cargo itself says how it understands the manifests")]
     let said = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(house::root())

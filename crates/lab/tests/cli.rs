@@ -25,6 +25,7 @@ const WRONG: &str = "name: Not a story\nphones: [desk]\nsteps:\n  - power-on: ds
 struct Desk(PathBuf);
 
 impl Desk {
+    #[expect(clippy::disallowed_methods, reason = "a test makes a folder for itself")]
     fn new(name: &str) -> Desk {
         let path = std::env::temp_dir().join(format!("lab-cli-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
@@ -34,10 +35,10 @@ impl Desk {
         Desk(path)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the test writes what the tool reads")]
     fn with(self, name: &str, text: &str) -> Desk {
         let path = self.0.join(name);
         std::fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("a folder");
-        #[expect(clippy::disallowed_methods, reason = "the test writes what the tool reads")]
         std::fs::write(path, text).expect("the machine has room for a story");
         self
     }
@@ -48,6 +49,7 @@ impl Desk {
     }
 
     fn lab(&self, arguments: &[&str]) -> Said {
+        #[expect(clippy::disallowed_methods, reason = "the test starts the tool")]
         let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
         let output = command.args(arguments).current_dir(&self.0).env("NO_COLOR", "1").output();
         Said::new(output.expect("the tool starts"))
@@ -225,7 +227,10 @@ fn junit_is_xml_that_test_servers_read() {
 fn a_report_holds_ladder_outcome_and_phone_logs_of_each_story() {
     let desk = both()("report");
     desk.lab(&["run", "s", "--report", "out"]);
-    let mut names: Vec<String> = std::fs::read_dir(desk.0.join("out"))
+    let mut names: Vec<String> = desk
+        .0
+        .join("out")
+        .read_dir()
         .expect("the report is there")
         .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
         .collect();

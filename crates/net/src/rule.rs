@@ -18,7 +18,7 @@ pub struct Packet {
     pub transport: Transport,
     /// The port that the server side listens to: the destination of a datagram or of the dial.
     pub port: u16,
-    /// It asks for a connection.
+    /// It asks for a connection, or says no to one: what a refusal lets pass.
     pub opens: bool,
 }
 

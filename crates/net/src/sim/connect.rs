@@ -121,7 +121,7 @@ impl<N: Node> Sim<N> {
             let Some(connection) = self.connections.get(&id) else { return };
             let Some(piece) = connection.halves[from].backlog.front().cloned() else { return };
             let (near, far) = (&connection.ends[from], &connection.ends[1 - from]);
-            let opens = matches!(piece, Piece::Syn);
+            let opens = matches!(piece, Piece::Syn | Piece::Rst);
             let packet = Packet {
                 from: near.node,
                 to: far.node,

@@ -22,6 +22,8 @@ struct Bench {
     /// What was asked, one line each.
     asked: Vec<String>,
     token_answer: (u16, String),
+    /// What it wanted in flash before it had a certificate.
+    kept_early: Option<Credential>,
 }
 
 fn context() -> Context {
@@ -72,7 +74,15 @@ impl Bench {
         let authority =
             Authority::new("Pool", Crypto::Seeded, &mut random, from, Duration::from_secs(1 << 30));
         let token_answer = tokens("alice@contoso.example");
-        Bench { sign_in, wants, authority, is_modern: true, asked: Vec::new(), token_answer }
+        Bench {
+            sign_in,
+            wants,
+            authority,
+            is_modern: true,
+            asked: Vec::new(),
+            token_answer,
+            kept_early: None,
+        }
     }
 
     fn by_code() -> Bench {
@@ -105,6 +115,10 @@ impl Bench {
                     self.asked.push(format!("{} {}", ask.method, ask.url.path()));
                     let answer = self.reply(&ask);
                     self.hear(answer);
+                }
+                Want::KeepCredential(credential) => {
+                    self.asked.push("(keep the new refresh token)".to_owned());
+                    self.kept_early = Some(*credential);
                 }
                 other => return other,
             }
@@ -344,6 +358,12 @@ fn a_renewal_trades_the_refresh_token_and_keeps_the_new_one() {
         panic!("a refresh token")
     };
     assert_eq!(token.expose(), "rr");
+    // It goes into flash before the pool is asked for anything: the old one may be worth nothing any more.
+    let Some(Credential::Refresh { token, .. }) = &bench.kept_early else { panic!("kept early") };
+    assert_eq!(token.expose(), "rr");
+    let kept = bench.asked.iter().position(|line| line.starts_with("(keep")).expect("kept");
+    let ticket = bench.asked.iter().position(|line| line.contains("WebTicket")).expect("a ticket");
+    assert!(kept < ticket, "{:?}", bench.asked);
 }
 
 #[test]
@@ -388,10 +408,16 @@ fn the_proof_digests_the_timestamp_as_it_is_sent() {
     use sha1::Digest as _;
     let mut bench = Bench::renewal();
     let mut body = String::new();
-    while let Want::Ask(ask) = bench.wants.remove(0) {
-        body = String::from_utf8(ask.body.to_vec()).expect("text");
-        let reply = bench.reply(&ask);
-        bench.hear(reply);
+    loop {
+        match bench.wants.remove(0) {
+            Want::Ask(ask) => {
+                body = String::from_utf8(ask.body.to_vec()).expect("text");
+                let reply = bench.reply(&ask);
+                bench.hear(reply);
+            }
+            Want::KeepCredential(_) => {}
+            _ => break,
+        }
     }
     let cut = |from: &str, to: &str| {
         let start = body.find(from).expect(from);

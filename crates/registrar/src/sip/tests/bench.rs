@@ -305,6 +305,16 @@ impl Client {
         self.keys = None;
     }
 
+    /// Proves itself and sends a REGISTER whose binding a busy disk has yet to write: `Bench::flush` writes it.
+    pub(super) fn register_unwritten(&mut self, bench: &mut Bench) -> Draft {
+        self.prove(bench).expect("a good certificate");
+        bench.disk_is_quick = false;
+        let draft = self.register();
+        let draft = self.signed(draft);
+        bench.send(self.stream, draft.print().expect("a good draft"));
+        draft
+    }
+
     /// A request to the own address.
     pub(super) fn request(&mut self, method: &str) -> Draft {
         let uri = if method == "REGISTER" { format!("sip:{DOMAIN}") } else { format!("sip:{}", self.user) };

@@ -204,11 +204,7 @@ fn a_register_for_another_domain_finds_nobody_here() {
 fn who_is_disabled_while_the_disk_is_busy_hears_403_and_is_not_bound() {
     let mut bench = Bench::new();
     let mut desk = Client::new(&mut bench, ALICE, "01");
-    desk.prove(&mut bench).expect("a good certificate");
-    bench.disk_is_quick = false;
-    let draft = desk.register();
-    let draft = desk.signed(draft);
-    bench.send(desk.stream, draft.print().expect("a good draft"));
+    desk.register_unwritten(&mut bench);
     bench.accounts.find_mut(ALICE).expect("she is known").enabled = false;
     bench.flush();
     assert_eq!(verdict(&bench.messages(desk.stream)[0]), (403, Some("4003")));

@@ -31,11 +31,7 @@ fn the_200_says_everything_that_clients_read() {
 fn nobody_hears_200_before_the_binding_is_on_the_disk() {
     let mut bench = Bench::new();
     let mut desk = Client::new(&mut bench, ALICE, "01");
-    desk.prove(&mut bench).expect("a good certificate");
-    bench.disk_is_quick = false;
-    let draft = desk.register();
-    let draft = desk.signed(draft);
-    bench.send(desk.stream, draft.print().expect("a good draft"));
+    let draft = desk.register_unwritten(&mut bench);
     assert!(bench.messages(desk.stream).is_empty());
     assert!(!bench.front_end.is_registered(ALICE, bench.now));
     // Asking again changes nothing.

@@ -63,11 +63,7 @@ fn whatever_a_power_cut_tears_every_200_still_holds() {
 fn a_register_whose_write_was_lost_was_never_answered() {
     let mut bench = Bench::new();
     let mut desk = Client::new(&mut bench, ALICE, "01");
-    desk.prove(&mut bench).expect("a good certificate");
-    bench.disk_is_quick = false;
-    let draft = desk.register();
-    let draft = desk.signed(draft);
-    bench.send(desk.stream, draft.print().expect("a good draft"));
+    desk.register_unwritten(&mut bench);
     bench.power_on();
     bench.flush();
     assert!(bench.messages(desk.stream).is_empty());
@@ -78,11 +74,7 @@ fn a_register_whose_write_was_lost_was_never_answered() {
 fn a_client_that_hangs_up_before_its_binding_is_kept_leaves_it_for_a_while() {
     let mut bench = Bench::new();
     let mut desk = Client::new(&mut bench, ALICE, "01");
-    desk.prove(&mut bench).expect("a good certificate");
-    bench.disk_is_quick = false;
-    let draft = desk.register();
-    let draft = desk.signed(draft);
-    bench.send(desk.stream, draft.print().expect("a good draft"));
+    desk.register_unwritten(&mut bench);
     bench.hang_up(desk.stream);
     bench.flush();
     assert!(bench.front_end.is_registered(ALICE, bench.now));

@@ -146,7 +146,7 @@ pub enum Security {
 pub struct Listen {
     /// The port, at whatever address the actor has.
     pub port: u16,
-    /// UDP, or TCP with or without TLS.
+    /// UDP, TCP with or without TLS, or WebSocket.
     pub security: ListenSecurity,
 }
 
@@ -159,6 +159,10 @@ pub enum ListenSecurity {
     Tcp,
     /// TLS over TCP with these credentials.
     Tls(Arc<ServerTls>),
+    /// WebSocket (RFC 6455) with the subprotocol `sip` (RFC 7118), over TCP, or over TLS with these credentials. One
+    /// [`StreamEvent::Received`] is one message, and so is one [`Effect::Write`]. The simulated world has no browsers
+    /// and refuses connections to such a port.
+    WebSocket(Option<Arc<ServerTls>>),
 }
 
 /// A wish to write to the disk. It counts only once [`Input::Kept`] answers it; until then a power cut may

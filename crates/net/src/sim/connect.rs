@@ -276,6 +276,7 @@ impl<N: Node> Sim<N> {
         };
         let tls = match &listener {
             ListenSecurity::Udp | ListenSecurity::Tcp => None,
+            ListenSecurity::WebSocket(_) => return self.reset(id, 1),
             ListenSecurity::Tls(tls) => {
                 let slot = self.slot_mut(who);
                 match TlsSession::server(tls, Crypto::Seeded, &mut slot.tls_random) {

@@ -8,7 +8,7 @@
 //! | [`mod@print`] | writes messages, headers in the order given, injection refused |
 //! | [`framing`] | cuts a byte stream into messages and keep-alives, under limits |
 //! | [`timers`] | the timers of RFC 3261 as numbers |
-//! | [`transaction`] | client and server non-INVITE transactions, without a socket or a clock |
+//! | [`transaction`] | client and server transactions, INVITE and other, without a socket or a clock |
 //! | [`auth`] | challenges and credentials as scheme and parameters |
 //! | [`endpoint`] | endpoint identifiers, instance UUIDs, and the GRUUs made of them |
 //! | [`signature`] | the text that MS-SIPAE signs, and its HMAC |

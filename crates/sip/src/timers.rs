@@ -39,7 +39,7 @@ impl Timers {
         let span = match timer {
             Timer::A | Timer::E | Timer::G if is_reliable => return None,
             Timer::A | Timer::E | Timer::G => self.t1,
-            Timer::B | Timer::F | Timer::H => self.t1 * 64,
+            Timer::B | Timer::F | Timer::H | Timer::L | Timer::M => self.t1 * 64,
             Timer::C => self.c,
             // At least 32 s on unreliable ways; 64*T1 is that for the usual T1 (RFC 3261 §17.1.1.2).
             Timer::D | Timer::J if !is_reliable => self.t1 * 64,
@@ -49,8 +49,14 @@ impl Timers {
         Some(span)
     }
 
-    /// The interval after `interval` between two retransmissions of a non-INVITE request: twice as long, at most
-    /// T2.
+    /// The interval after `interval` between two retransmissions of an INVITE: twice as long, without a limit but
+    /// timer B (RFC 3261 §17.1.1.2).
+    pub fn next_a(&self, interval: Duration) -> Duration {
+        interval * 2
+    }
+
+    /// The interval after `interval` between two retransmissions of a non-INVITE request, or of a final answer to
+    /// an INVITE (timer G, RFC 3261 §17.2.1): twice as long, at most T2.
     pub fn next_e(&self, interval: Duration) -> Duration {
         (interval * 2).min(self.t2)
     }
@@ -62,7 +68,7 @@ impl Default for Timers {
     }
 }
 
-/// The timers by their letters (RFC 3261, table 4).
+/// The timers by their letters (RFC 3261, table 4; RFC 6026).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
     /// INVITE request retransmission.
@@ -87,4 +93,8 @@ pub enum Timer {
     J,
     /// Waits for retransmitted non-INVITE responses.
     K,
+    /// An accepted INVITE's server waits for retransmitted INVITEs (RFC 6026 §8.7).
+    L,
+    /// An accepted INVITE's client waits for retransmitted and other 2xx (RFC 6026 §8.4).
+    M,
 }

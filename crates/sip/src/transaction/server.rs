@@ -22,9 +22,18 @@ pub struct ServerKey([u8; 32]);
 impl ServerKey {
     /// The key of a request that came from `peer`.
     pub fn of(request: &Message, peer: SocketAddr) -> ServerKey {
-        let via = request.via();
         // An ACK belongs to the transaction of its INVITE.
         let method = if request.method() == "ACK" { "INVITE" } else { request.method() };
+        ServerKey::with_method(request, peer, method)
+    }
+
+    /// The key of the INVITE that a CANCEL from `peer` means: all but the method is the same (RFC 3261 §9.2).
+    pub fn cancelled_by(cancel: &Message, peer: SocketAddr) -> ServerKey {
+        ServerKey::with_method(cancel, peer, "INVITE")
+    }
+
+    fn with_method(request: &Message, peer: SocketAddr, method: &str) -> ServerKey {
+        let via = request.via();
         let host = via.host.to_ascii_lowercase();
         let port = via.port.map_or(String::new(), |port| port.to_string());
         let has_cookie = |branch: &str| {
@@ -40,7 +49,11 @@ impl ServerKey {
             None => {
                 let header = |name| request.header(name).unwrap_or("");
                 let uri = request.uri().map_or("", |uri| uri.as_str());
-                let to_tag = request.to().tag().unwrap_or("");
+                // The ACK to a refusal bears the To tag that the INVITE lacked (RFC 3261 §17.2.3).
+                let to_tag = match method {
+                    "INVITE" => "",
+                    _ => request.to().tag().unwrap_or(""),
+                };
                 let from_tag = request.from().tag().unwrap_or("");
                 format!(
                     "2543\n{peer}\n{uri}\n{to_tag}\n{from_tag}\n{}\n{}\n{method}\n{}",

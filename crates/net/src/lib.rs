@@ -15,10 +15,12 @@
 //! | [`crypto`] | the cryptography a world runs on: seeded, or the operating system's |
 //! | [`tls`] | TLS over byte buffers, with the caller's own clock and trust |
 //! | [`http`] | HTTP/1.1 over byte buffers, by hyper, polled by hand |
+//! | [`capture`] | what went over a network, as a file for packet viewers |
 //! | [`sim`] | the simulated world |
 //!
 //! Nothing in here knows tokio, sockets, files or SIP.
 
+pub mod capture;
 pub mod crypto;
 pub mod http;
 pub mod journal;

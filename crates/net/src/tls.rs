@@ -17,6 +17,7 @@ use rustls::{
     ServerConfig, ServerConnection, SignatureScheme,
 };
 
+use crate::capture::TlsSecrets;
 use crate::crypto::Crypto;
 use crate::random::Random;
 use crate::time::{Time, Wall, WallClock};
@@ -220,6 +221,21 @@ impl TlsSession {
         crypto: Crypto,
         random: &mut Random,
     ) -> Result<TlsSession, TlsError> {
+        TlsSession::client_telling(tls, now, crypto, random, None)
+    }
+
+    /// The dialling end, which tells its secrets to a capture.
+    ///
+    /// # Errors
+    ///
+    /// As [`TlsSession::client`].
+    pub fn client_telling(
+        tls: &ClientTls,
+        now: Time,
+        crypto: Crypto,
+        random: &mut Random,
+        secrets: Option<&Arc<TlsSecrets>>,
+    ) -> Result<TlsSession, TlsError> {
         let clock = Arc::new(SessionClock::default());
         clock.put(tls.clock.read(now));
         let protocol =
@@ -246,6 +262,9 @@ impl TlsSession {
             .with_no_client_auth();
             // Every dial is a first one: a session that is resumed would not look at the certificate again.
             config.resumption = rustls::client::Resumption::disabled();
+            if let Some(secrets) = secrets {
+                config.key_log = secrets.clone();
+            }
             let connection = ClientConnection::new(Arc::new(config), name).map_err(protocol)?;
             Ok(TlsSession {
                 connection: connection.into(),
@@ -264,6 +283,20 @@ impl TlsSession {
     ///
     /// If the credentials do not fit together.
     pub fn server(tls: &ServerTls, crypto: Crypto, random: &mut Random) -> Result<TlsSession, TlsError> {
+        TlsSession::server_telling(tls, crypto, random, None)
+    }
+
+    /// The listening end, which tells its secrets to a capture.
+    ///
+    /// # Errors
+    ///
+    /// As [`TlsSession::server`].
+    pub fn server_telling(
+        tls: &ServerTls,
+        crypto: Crypto,
+        random: &mut Random,
+        secrets: Option<&Arc<TlsSecrets>>,
+    ) -> Result<TlsSession, TlsError> {
         let protocol = |why: rustls::Error| TlsError::Protocol(why.to_string());
         crypto.with(random, || {
             let clock = Arc::new(SessionClock::default());
@@ -275,6 +308,9 @@ impl TlsSession {
                 .map_err(protocol)?;
             config.send_tls13_tickets = 0;
             config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+            if let Some(secrets) = secrets {
+                config.key_log = secrets.clone();
+            }
             let connection = ServerConnection::new(Arc::new(config)).map_err(protocol)?;
             Ok(TlsSession {
                 connection: connection.into(),

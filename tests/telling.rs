@@ -57,5 +57,5 @@ pub fn lines_of(journal: &Journal, who: NodeId) -> Vec<String> {
 
 /// The journal of a cast.
 pub fn journal(cast: &Cast) -> &Journal {
-    cast.sim.journal()
+    cast.world.journal()
 }

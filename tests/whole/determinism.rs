@@ -13,8 +13,8 @@ const WEB: &str = "scenarios/sign-in/web.yaml";
 /// Everything by which runs are compared: the trace, then every lane.
 fn hashes(cast: &Cast) -> Vec<String> {
     let hex = |hash: [u8; 32]| hash.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
-    let lanes = cast.sim.lane_hashes().into_iter().map(|(name, hash)| format!("{name} {}", hex(hash)));
-    std::iter::once(format!("trace {}", hex(cast.sim.trace_hash()))).chain(lanes).collect()
+    let lanes = cast.world.lane_hashes().into_iter().map(|(name, hash)| format!("{name} {}", hex(hash)));
+    std::iter::once(format!("trace {}", hex(cast.world.trace_hash()))).chain(lanes).collect()
 }
 
 #[test]

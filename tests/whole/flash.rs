@@ -85,11 +85,11 @@ fn state(disk: &Disk) -> State {
 fn cut(script: &Script, write: u64, octets: usize) -> Cast {
     let mut cast = cast(&script.sign_in, SEED);
     let desk = cast.node(DESK).expect("the desk phone is in the lab");
-    cast.sim.cut_at_write(desk, Some(CutAtWrite { write, octets: Some(octets) }));
+    cast.world.cut_at_write(desk, Some(CutAtWrite { write, octets: Some(octets) }));
     let (told, failure) = tell(&script.sign_in, cast);
     let cast = told.cast;
-    assert!(!cast.sim.is_on(desk), "write {write}: the power did not go; the story said {failure:?}");
-    assert_eq!(cast.sim.disk_writes(desk), write);
+    assert!(!cast.world.is_on(desk), "write {write}: the power did not go; the story said {failure:?}");
+    assert_eq!(cast.world.disk_writes(desk), write);
     cast
 }
 
@@ -104,11 +104,11 @@ struct Uncut {
 fn uncut(script: &Script) -> Uncut {
     let whole = tell_well(&script.sign_in, cast(&script.sign_in, SEED));
     let desk = whole.node(DESK).expect("the desk phone is in the lab");
-    let writes = whole.sim.disk_writes(desk);
+    let writes = whole.world.disk_writes(desk);
     let mut uncut = Uncut { states: vec![State::new()], lengths: Vec::new() };
     for write in 1..=writes {
-        let before = cut(script, write, 0).sim.disk(desk).clone();
-        let after = cut(script, write, usize::MAX).sim.disk(desk).clone();
+        let before = cut(script, write, 0).world.disk(desk).clone();
+        let after = cut(script, write, usize::MAX).world.disk(desk).clone();
         let octets = |disk: &Disk| BANKS.map(|bank| disk.get(bank).map_or(0, Vec::len)).iter().sum::<usize>();
         // The cut empties a bank that is replaced, so what is left of it does not count.
         uncut.lengths.push(octets(&after) - octets(&before));
@@ -116,7 +116,7 @@ fn uncut(script: &Script) -> Uncut {
         assert_eq!(damage, [], "write {write} arrived whole");
         uncut.states.push(state(&after));
     }
-    assert_eq!(uncut.states.last(), Some(&state(whole.sim.disk(desk))), "the last write is the end of it");
+    assert_eq!(uncut.states.last(), Some(&state(whole.world.disk(desk))), "the last write is the end of it");
     uncut
 }
 
@@ -143,7 +143,7 @@ fn run(script: &Script, uncut: &Uncut, write: u64, tear: Tear) -> Result<CameUp,
     let cast = cut(script, write, octets);
     let desk = cast.node(DESK).ok_or("the desk phone is in the lab")?;
 
-    let disk = cast.sim.disk(desk);
+    let disk = cast.world.disk(desk);
     let held = state(disk);
     let expected = &uncut.states[if octets >= length { index + 1 } else { index }];
     if held != *expected {
@@ -261,5 +261,5 @@ fn the_certificate_is_in_flash_before_the_phone_says_so() {
         matches!(entry.note, net::Note::Event { name: "certificate-stored", .. }) && entry.who == Some(desk)
     });
     assert!(stored.is_some());
-    assert!(state(cast.sim.disk(desk)).keys().any(|key| key.contains("certificate")));
+    assert!(state(cast.world.disk(desk)).keys().any(|key| key.contains("certificate")));
 }

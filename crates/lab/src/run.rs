@@ -182,7 +182,7 @@ fn tell_one(story: &Story, job: Job, colour: Colour, reports: Reports) -> Result
     let took = thread_cpu_time().saturating_sub(used_before);
     let ladder = reports.ladder.then(|| {
         use scenario::World as _;
-        ladder(told.cast.sim.journal(), Detail::Told)
+        ladder(told.cast.world.journal(), Detail::Told)
     });
     let tale = reports.tale.then(|| tale(&told.cast));
     let logs = if reports.logs { told.cast.phone_logs() } else { Vec::new() };

@@ -56,7 +56,7 @@ const FIRST_DYNAMIC_PORT: u16 = 49_152;
 
 /// A segment's number in its world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SegmentId(usize);
+pub struct SegmentId(pub usize);
 
 #[derive(Debug)]
 enum Event {
@@ -390,6 +390,66 @@ impl<N: Node> World<N> for Sim<N> {
 
     fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    fn add_segment(&mut self, name: &str, uplink: LinkModel) -> SegmentId {
+        Sim::add_segment(self, name, uplink)
+    }
+
+    fn add_node(&mut self, name: &str, node: N, segment: SegmentId) -> NodeId {
+        Sim::add_node(self, name, node, segment)
+    }
+
+    fn segment_of(&self, who: NodeId) -> SegmentId {
+        Sim::segment_of(self, who)
+    }
+
+    fn address_of(&self, who: NodeId) -> Option<IpAddr> {
+        Sim::address_of(self, who)
+    }
+
+    fn power_on(&mut self, who: NodeId) {
+        Sim::power_on(self, who);
+    }
+
+    fn power_off(&mut self, who: NodeId) {
+        Sim::power_off(self, who);
+    }
+
+    fn stop(&mut self, who: NodeId) {
+        Sim::stop(self, who);
+    }
+
+    fn is_on(&self, who: NodeId) -> bool {
+        Sim::is_on(self, who)
+    }
+
+    fn link_mut(&mut self, segment: SegmentId) -> &mut LinkModel {
+        Sim::link_mut(self, segment)
+    }
+
+    fn add_rule(&mut self, rule: Rule) {
+        Sim::add_rule(self, rule);
+    }
+
+    fn remove_rule(&mut self, name: &str) -> bool {
+        Sim::remove_rule(self, name)
+    }
+
+    fn cut_at_write(&mut self, who: NodeId, cut: Option<CutAtWrite>) {
+        Sim::cut_at_write(self, who, cut);
+    }
+
+    fn disk_writes(&self, who: NodeId) -> u64 {
+        Sim::disk_writes(self, who)
+    }
+
+    fn stage_note(&mut self, text: String) {
+        Sim::stage_note(self, text);
+    }
+
+    fn trace_hash(&self) -> Option<[u8; 32]> {
+        Some(Sim::trace_hash(self))
     }
 }
 

@@ -1,7 +1,11 @@
-//! What every world offers a story: look, act, let time pass.
+//! What every world offers a story: places for actors, look, act, power, faults, and time that passes.
+
+use std::net::IpAddr;
 
 use crate::journal::Journal;
 use crate::node::{Node, NodeId, Outbox};
+use crate::rule::Rule;
+use crate::sim::{CutAtWrite, LinkModel, SegmentId};
 use crate::time::Time;
 
 /// What came of letting time pass.
@@ -32,4 +36,50 @@ pub trait World<N: Node> {
 
     /// What happened so far.
     fn journal(&self) -> &Journal;
+
+    /// Adds a segment: everybody behind one switch, with an uplink that behaves like `uplink`.
+    fn add_segment(&mut self, name: &str, uplink: LinkModel) -> SegmentId;
+
+    /// Adds an actor, without power.
+    fn add_node(&mut self, name: &str, node: N, segment: SegmentId) -> NodeId;
+
+    /// The segment that an actor is plugged into.
+    fn segment_of(&self, who: NodeId) -> SegmentId;
+
+    /// The address that an actor has.
+    fn address_of(&self, who: NodeId) -> Option<IpAddr>;
+
+    /// Gives an actor power; what its disk holds is what it starts from.
+    fn power_on(&mut self, who: NodeId);
+
+    /// Takes an actor's power away, this moment. Nobody is told; it just no longer answers.
+    fn power_off(&mut self, who: NodeId);
+
+    /// Stops a program while its machine runs on: connections are reset, ports refuse. [`World::power_on`] starts it
+    /// again.
+    fn stop(&mut self, who: NodeId);
+
+    /// Whether an actor has power.
+    fn is_on(&self, who: NodeId) -> bool;
+
+    /// The uplink of a segment, to be read or changed.
+    fn link_mut(&mut self, segment: SegmentId) -> &mut LinkModel;
+
+    /// Lays a fault over the network, behind those in force.
+    fn add_rule(&mut self, rule: Rule);
+
+    /// Takes away every fault called `name`; says whether there was one.
+    fn remove_rule(&mut self, name: &str) -> bool;
+
+    /// Plans a power cut in the middle of one of the actor's writes to its disk.
+    fn cut_at_write(&mut self, who: NodeId, cut: Option<CutAtWrite>);
+
+    /// How many writes the actor has asked its disk for since it was added to the world.
+    fn disk_writes(&self, who: NodeId) -> u64;
+
+    /// Writes a remark of the stage itself into the journal.
+    fn stage_note(&mut self, text: String);
+
+    /// The hash of the run: equal runs have equal hashes. `None` where the real world has a say in it.
+    fn trace_hash(&self) -> Option<[u8; 32]>;
 }

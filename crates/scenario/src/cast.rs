@@ -1,20 +1,21 @@
 //! The cast: every actor of a lab, built from `lab.yaml` and a seed, in its place on the network.
 //!
-//! Addresses: services live on the cloud segment 192.0.2.0/24 (RFC 5737); people's computers on a network of
-//! their own, 198.51.100.0/24; each site on its subnet, its DHCP server on the first address, its provisioning server on
-//! the second, phones on what DHCP gives out. Every actor's chance depends on the seed and its own name alone.
+//! Addresses, as [`Addresses`] has them: services live on the cloud segment, people's computers on a network of their
+//! own, each site on its subnet, its DHCP server on the first address, its provisioning server on the second, phones on
+//! what DHCP gives out. Every actor's chance depends on the seed and its own name alone.
 
 mod build;
 mod change;
+mod ground;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 
 use net::sim::{LinkModel, SegmentId};
-use net::{NodeId, Sim, Time, World as _};
+use net::{NodeId, Sim, Time, World};
 
 pub use self::build::BuildError;
 pub(crate) use self::build::prepare;
+pub use self::ground::{Addresses, Ground};
 
 use crate::actor::Actor;
 use crate::lab_file::Lab;
@@ -32,12 +33,15 @@ struct AccountFacts {
     pool: String,
 }
 
-/// Every actor of a lab, in the simulated world.
+/// Every actor of a lab, in its world.
 #[derive(Debug)]
-pub struct Cast {
+pub struct Cast<W = Sim<Actor>> {
     /// The world they live in.
-    pub sim: Sim<Actor>,
+    pub world: W,
+    addresses: Addresses,
     lab: Lab,
+    /// The lab before its addresses were resettled: what stories speak of.
+    lab_as_written: Lab,
     nodes: BTreeMap<String, NodeId>,
     segments: BTreeMap<String, (SegmentId, LinkModel)>,
     accounts: BTreeMap<String, AccountFacts>,
@@ -45,7 +49,7 @@ pub struct Cast {
     pools: Vec<(String, String)>,
 }
 
-impl Cast {
+impl<W: World<Actor>> Cast<W> {
     /// The lab it was built from.
     pub fn lab(&self) -> &Lab {
         &self.lab
@@ -64,17 +68,17 @@ impl Cast {
 
     /// The phone called `name`.
     pub fn phone(&self, name: &str) -> Option<&vvx::phone::Phone> {
-        self.sim.look(self.node(name)?).phone()
+        self.world.look(self.node(name)?).phone()
     }
 
     /// What is on the display of the phone called `name`.
     pub fn screen(&self, name: &str) -> Option<vvx::screen::Screen> {
-        Some(self.phone(name)?.screen(self.sim.now()))
+        Some(self.phone(name)?.screen(self.world.now()))
     }
 
     /// The person called `name`.
     pub fn person(&self, name: &str) -> Option<&Person> {
-        self.sim.look(self.node(name)?).person()
+        self.world.look(self.node(name)?).person()
     }
 
     /// The segment of a site.
@@ -95,7 +99,7 @@ impl Cast {
             Party::Service(name) => self.service(name.as_str()).into_iter().collect(),
             Party::Site(site) => {
                 let segment = self.segment(site.as_str());
-                let at_site = |who: &NodeId| Some(self.sim.segment_of(*who)) == segment;
+                let at_site = |who: &NodeId| Some(self.world.segment_of(*who)) == segment;
                 self.nodes.values().copied().filter(at_site).collect()
             }
         }
@@ -113,7 +117,7 @@ impl Cast {
 
     /// What an account's second factor shows now.
     pub fn second_factor_code(&self, name: &str) -> Option<String> {
-        self.person(name)?.second_factor_code(self.sim.now())
+        self.person(name)?.second_factor_code(self.world.now())
     }
 
     /// What to type into the portal's search box to find an account.
@@ -136,8 +140,8 @@ impl Cast {
     /// How many entries a list of the registrar has for an account; all pools count.
     pub fn registrar_count(&self, fact: RegistrarFact, account: &str) -> usize {
         let Some(upn) = self.upn(account) else { return 0 };
-        let now = self.sim.now();
-        let pools = self.pools.iter().filter_map(|(name, _)| self.sim.look(self.node(name)?).registrar());
+        let now = self.world.now();
+        let pools = self.pools.iter().filter_map(|(name, _)| self.world.look(self.node(name)?).registrar());
         pools
             .map(|pool| match fact {
                 RegistrarFact::Bindings => pool.front_end().bindings(&upn, now).len(),
@@ -161,7 +165,7 @@ impl Cast {
 
     /// The log of every phone since it last got power, by the phone's name.
     pub fn phone_logs(&self) -> Vec<(String, String)> {
-        let phones = self.nodes.iter().filter_map(|(name, who)| Some((name, self.sim.look(*who).phone()?)));
+        let phones = self.nodes.iter().filter_map(|(name, who)| Some((name, self.world.look(*who).phone()?)));
         phones.map(|(name, phone)| (name.clone(), phone.log().join("\n") + "\n")).collect()
     }
 
@@ -180,14 +184,4 @@ impl Cast {
     pub fn portal_address(&self) -> String {
         format!("https://{}/cap", self.lab.identity_host())
     }
-}
-
-/// Addresses of the cloud segment.
-fn cloud(host: u8) -> Ipv4Addr {
-    Ipv4Addr::new(192, 0, 2, host)
-}
-
-/// Addresses of people's computers.
-fn home(host: u8) -> IpAddr {
-    Ipv4Addr::new(198, 51, 100, host).into()
 }

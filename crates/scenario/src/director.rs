@@ -11,13 +11,14 @@ mod told;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use net::{NodeId, Step as Happening, Time, World as _};
+use net::{NodeId, Sim, Step as Happening, Time, World};
 
 pub use self::told::{Failure, Told};
 
+use crate::actor::Actor;
 use crate::cast::Cast;
 use crate::expectation::{self, Verdict};
-use crate::language::{Expect, Never, Press, Since, Step, Text, Verb};
+use crate::language::{Expect, Never, Press, Since, Step, Steps, Text, Verb};
 use crate::mistakes::Place;
 
 /// How long a person's step waits for the pages that it leads to.
@@ -31,49 +32,50 @@ const HAPPENINGS_MAX: u64 = 200_000_000;
 
 /// What a line of steps waits for.
 #[derive(Debug)]
-enum Wait<'s> {
+enum Wait {
     /// Nothing: the next step is due.
     Nothing,
     /// A moment.
     Until(Time),
     /// A claim, at most until the moment.
-    Claim { expect: &'s Expect, place: Place, until: Time },
+    Claim { expect: Box<Expect>, place: Place, until: Time },
     /// A person's pages, at most until the moment.
     Person { who: NodeId, until: Time },
     /// A device whose power comes back at that moment.
     Restart { who: NodeId, on_at: Time },
     /// A key that will be offered once a screen has passed by itself, at most until the moment.
-    Key { press: &'s Press, place: Place, until: Time },
+    Key { press: Press, place: Place, until: Time },
     /// The lines of a `parallel`.
-    Lines(Vec<Line<'s>>),
+    Lines(Vec<Line>),
 }
 
 /// Steps that are told one after the other, with where they have got to.
 #[derive(Debug)]
-struct Line<'s> {
-    stack: Vec<Level<'s>>,
-    wait: Wait<'s>,
+struct Line {
+    stack: Vec<Level>,
+    wait: Wait,
 }
 
 #[derive(Debug)]
-struct Level<'s> {
-    steps: &'s [Step],
+struct Level {
+    steps: Steps,
     next: usize,
     rounds_left: u32,
 }
 
-impl<'s> Line<'s> {
-    fn new(steps: &'s [Step]) -> Line<'s> {
+impl Line {
+    fn new(steps: &Steps) -> Line {
+        let steps = steps.clone();
         Line { stack: vec![Level { steps, next: 0, rounds_left: 0 }], wait: Wait::Nothing }
     }
 
-    /// The next step, if any is left.
-    fn next_step(&mut self) -> Option<&'s Step> {
+    /// The next step, if any is left: the list it stands in, and its place there.
+    fn next_step(&mut self) -> Option<(Steps, usize)> {
         loop {
             let level = self.stack.last_mut()?;
-            if let Some(step) = level.steps.get(level.next) {
+            if level.next < level.steps.len() {
                 level.next += 1;
-                return Some(step);
+                return Some((level.steps.clone(), level.next - 1));
             }
             if level.rounds_left > 0 {
                 level.rounds_left -= 1;
@@ -107,9 +109,9 @@ enum Due {
 }
 
 /// Something that may not come to hold.
-#[derive(Clone, Copy, Debug)]
-struct Forbidden<'s> {
-    never: &'s Never,
+#[derive(Debug)]
+struct Forbidden {
+    never: Box<Never>,
     place: Place,
     /// Journal entries before this one do not count.
     since: usize,
@@ -118,13 +120,13 @@ struct Forbidden<'s> {
 }
 
 /// Tells one case of a story.
-pub struct Director<'s> {
-    cast: Cast,
+pub struct Director<W = Sim<Actor>> {
+    cast: Cast<W>,
     captured: BTreeMap<String, String>,
     agenda: Vec<(Time, Due)>,
     /// Devices whose power goes at a planned write, and how long it stays away.
     planned_cuts: Vec<(NodeId, Option<Duration>)>,
-    forbidden: Vec<Forbidden<'s>>,
+    forbidden: Vec<Forbidden>,
     /// For each verb told, how long the journal was at the last step of that verb.
     last_told: BTreeMap<&'static str, usize>,
     steps_told: u32,
@@ -133,9 +135,9 @@ pub struct Director<'s> {
     rules: Vec<(String, Option<String>, Option<String>)>,
 }
 
-impl<'s> Director<'s> {
+impl<W: World<Actor>> Director<W> {
     /// A director for this cast, whose services have power and whose phones have not.
-    pub fn new(cast: Cast) -> Director<'s> {
+    pub fn new(cast: Cast<W>) -> Director<W> {
         Director {
             cast,
             captured: BTreeMap::new(),
@@ -150,13 +152,13 @@ impl<'s> Director<'s> {
     }
 
     /// Tells the steps to their end, or to the first that fails.
-    pub fn tell(mut self, steps: &'s [Step]) -> Told {
+    pub fn tell(mut self, steps: &Steps) -> Told<W> {
         let mut line = Line::new(steps);
         let failure = self.run(&mut line).err();
-        Told { failure, steps: self.steps_told, lab_time: self.cast.sim.now(), cast: self.cast }
+        Told { failure, steps: self.steps_told, lab_time: self.cast.world.now(), cast: self.cast }
     }
 
-    fn run(&mut self, line: &mut Line<'s>) -> Result<(), Failure> {
+    fn run(&mut self, line: &mut Line) -> Result<(), Failure> {
         let mut happenings = 0;
         loop {
             if self.advance(line)? {
@@ -168,8 +170,8 @@ impl<'s> Director<'s> {
                 return Err(self.failure(None, "the lab does not come to rest".to_owned(), None));
             }
         }
-        let end = self.cast.sim.now() + AFTERMATH;
-        while self.cast.sim.now() < end {
+        let end = self.cast.world.now() + AFTERMATH;
+        while self.cast.world.now() < end {
             self.let_time_pass(Some(end))?;
         }
         Ok(())
@@ -179,8 +181,8 @@ impl<'s> Director<'s> {
     fn let_time_pass(&mut self, until: Option<Time>) -> Result<(), Failure> {
         let due = self.agenda.iter().map(|(at, _)| *at).min();
         let until = [until, due].into_iter().flatten().min().unwrap_or(Time::NEVER);
-        if self.cast.sim.now() < until || until == Time::NEVER {
-            match self.cast.sim.step(until) {
+        if self.cast.world.now() < until || until == Time::NEVER {
+            match self.cast.world.step(until) {
                 Happening::Happened => {}
                 // Nothing is to come, and nobody waits for a moment: the story would wait for ever.
                 Happening::Quiet if until == Time::NEVER => {
@@ -199,10 +201,10 @@ impl<'s> Director<'s> {
     }
 
     fn watch_planned_cuts(&mut self) {
-        let now = self.cast.sim.now();
+        let now = self.cast.world.now();
         let mut gone = Vec::new();
         self.planned_cuts.retain(|&(who, lasts)| {
-            let is_on = self.cast.sim.is_on(who);
+            let is_on = self.cast.world.is_on(who);
             if !is_on {
                 gone.push((who, lasts));
             }
@@ -216,15 +218,15 @@ impl<'s> Director<'s> {
     }
 
     fn do_what_is_due(&mut self) {
-        let now = self.cast.sim.now();
+        let now = self.cast.world.now();
         let (due, later): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.agenda).into_iter().partition(|(at, _)| *at <= now);
         self.agenda = later;
         for (_, what) in due {
             match what {
-                Due::PowerOn(who) => self.cast.sim.power_on(who),
+                Due::PowerOn(who) => self.cast.world.power_on(who),
                 Due::EndRule(name) => {
-                    self.cast.sim.remove_rule(&name);
+                    self.cast.world.remove_rule(&name);
                 }
                 Due::RestoreLink { site, undo } => self.restore_link(&site, undo),
             }
@@ -232,17 +234,16 @@ impl<'s> Director<'s> {
     }
 
     fn watch_the_forbidden(&mut self) -> Result<(), Failure> {
-        let length = self.cast.sim.journal().entries().len();
+        let length = self.cast.world.journal().entries().len();
         for index in 0..self.forbidden.len() {
-            let Forbidden { never, place, since, seen } = self.forbidden[index];
-            if seen == length {
+            let Forbidden { never, place, since, seen } = &mut self.forbidden[index];
+            if *seen == length {
                 continue;
             }
-            let verdict = expectation::judge(&self.cast, &never.claim, since, &self.captured);
-            self.forbidden[index].seen = length;
-            if verdict == Verdict::Holds {
+            *seen = length;
+            if expectation::judge(&self.cast, &never.claim, *since, &self.captured) == Verdict::Holds {
                 let title = format!("{} happened, which it never may", expectation::title(&never.claim));
-                let subject = expectation::subject(&never.claim);
+                let (place, subject) = (*place, expectation::subject(&never.claim));
                 return Err(self.failure(Some(place), title, subject));
             }
         }
@@ -250,7 +251,7 @@ impl<'s> Director<'s> {
     }
 
     /// Tells what can be told of `line` now; says whether it is at its end.
-    fn advance(&mut self, line: &mut Line<'s>) -> Result<bool, Failure> {
+    fn advance(&mut self, line: &mut Line) -> Result<bool, Failure> {
         loop {
             match std::mem::replace(&mut line.wait, Wait::Nothing) {
                 Wait::Nothing => {}
@@ -261,16 +262,17 @@ impl<'s> Director<'s> {
                     }
                 }
             }
-            let Some(step) = line.next_step() else { return Ok(true) };
+            let Some((steps, index)) = line.next_step() else { return Ok(true) };
+            let step = &steps[index];
             self.steps_told += 1;
             line.wait = self.take_step(line, step)?;
-            self.last_told.insert(step.verb.name(), self.cast.sim.journal().entries().len());
+            self.last_told.insert(step.verb.name(), self.cast.world.journal().entries().len());
         }
     }
 
     /// Looks whether a wait is over; gives it back if it is not.
-    fn still_waits(&mut self, wait: Wait<'s>) -> Result<Option<Wait<'s>>, Failure> {
-        let now = self.cast.sim.now();
+    fn still_waits(&mut self, wait: Wait) -> Result<Option<Wait>, Failure> {
+        let now = self.cast.world.now();
         match wait {
             Wait::Nothing => Ok(None),
             Wait::Until(at) => Ok((now < at).then_some(Wait::Until(at))),
@@ -278,18 +280,18 @@ impl<'s> Director<'s> {
                 match expectation::judge(&self.cast, &expect.claim, 0, &self.captured) {
                     Verdict::Holds => Ok(None),
                     Verdict::Not(_) if now < until => Ok(Some(Wait::Claim { expect, place, until })),
-                    Verdict::Not(instead) => Err(self.unmet(expect, place, &instead)),
+                    Verdict::Not(instead) => Err(self.unmet(&expect, place, &instead)),
                 }
             }
             Wait::Person { who, until } => {
-                let is_busy = self.cast.sim.look(who).person().is_some_and(|person| person.is_busy());
+                let is_busy = self.cast.world.look(who).person().is_some_and(|person| person.is_busy());
                 Ok((is_busy && now < until).then_some(Wait::Person { who, until }))
             }
             Wait::Restart { who, on_at } => {
                 if now < on_at {
                     return Ok(Some(Wait::Restart { who, on_at }));
                 }
-                self.cast.sim.power_on(who);
+                self.cast.world.power_on(who);
                 Ok(None)
             }
             Wait::Key { press, place, until } => {
@@ -335,23 +337,23 @@ impl<'s> Director<'s> {
             .map_err(|name| self.failure(Some(place), format!("nothing was captured as `{name}` yet"), None))
     }
 
-    fn take_step(&mut self, line: &mut Line<'s>, step: &'s Step) -> Result<Wait<'s>, Failure> {
-        let now = self.cast.sim.now();
+    fn take_step(&mut self, line: &mut Line, step: &Step) -> Result<Wait, Failure> {
+        let now = self.cast.world.now();
         let place = step.place;
         match &step.verb {
             Verb::Wait(wait) => Ok(Wait::Until(now + wait.lasts)),
             Verb::At(at) => Ok(Wait::Until(self.cast.moment(&at.time))),
             Verb::Expect(expect) => {
                 let until = now + expect.within.unwrap_or(Duration::ZERO);
-                Ok(Wait::Claim { expect, place, until })
+                Ok(Wait::Claim { expect: expect.clone(), place, until })
             }
             Verb::Never(never) => {
-                let length = self.cast.sim.journal().entries().len();
+                let length = self.cast.world.journal().entries().len();
                 let since = match &never.since {
                     Some(Since(verb)) => self.last_told.get(verb.as_str()).copied().unwrap_or(length),
                     None => length,
                 };
-                self.forbidden.push(Forbidden { never, place, since, seen: 0 });
+                self.forbidden.push(Forbidden { never: never.clone(), place, since, seen: 0 });
                 self.watch_the_forbidden()?;
                 Ok(Wait::Nothing)
             }
@@ -364,11 +366,11 @@ impl<'s> Director<'s> {
             }
             Verb::Repeat(repeat) => {
                 let rounds_left = repeat.times.saturating_sub(1);
-                line.stack.push(Level { steps: &repeat.steps, next: 0, rounds_left });
+                line.stack.push(Level { steps: repeat.steps.clone(), next: 0, rounds_left });
                 Ok(Wait::Nothing)
             }
             Verb::Include(include) => {
-                line.stack.push(Level { steps: &include.steps, next: 0, rounds_left: 0 });
+                line.stack.push(Level { steps: include.steps.clone(), next: 0, rounds_left: 0 });
                 Ok(Wait::Nothing)
             }
             Verb::PowerOn(_)

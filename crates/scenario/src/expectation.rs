@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use net::{Note, World as _};
+use net::{Note, World};
 
+use crate::actor::Actor;
 use crate::cast::Cast;
 use crate::language::{
     Claim, ExpectEvent, ExpectPerson, ExpectPhone, ExpectRegistrar, PageLooks, PhoneLooks, RegistrarFact,
@@ -23,7 +24,7 @@ pub enum Verdict {
 type Captured = BTreeMap<String, String>;
 
 /// Judges a claim as things stand. Events count from the journal's entry number `since` on.
-pub fn judge(cast: &Cast, claim: &Claim, since: usize, captured: &Captured) -> Verdict {
+pub fn judge<W: World<Actor>>(cast: &Cast<W>, claim: &Claim, since: usize, captured: &Captured) -> Verdict {
     let wrong = match claim {
         Claim::Phone(claim) => judge_phone(cast, claim, captured),
         Claim::Person(claim) => judge_person(cast, claim, captured),
@@ -139,7 +140,7 @@ fn page_wishes(page: Option<&str>, offers: &[Text], says: &[Text]) -> Vec<String
     wishes
 }
 
-fn judge_phone(cast: &Cast, claim: &ExpectPhone, captured: &Captured) -> Option<String> {
+fn judge_phone<W: World<Actor>>(cast: &Cast<W>, claim: &ExpectPhone, captured: &Captured) -> Option<String> {
     let looks = PhoneLooks {
         screen: claim.screen.clone(),
         offers: claim.offers.clone(),
@@ -184,7 +185,12 @@ fn split_phone(not: &PhoneLooks) -> Vec<PhoneLooks> {
 }
 
 /// What of `looks` is missing at the phone.
-fn phone_lacks(cast: &Cast, name: &str, looks: &PhoneLooks, captured: &Captured) -> Option<String> {
+fn phone_lacks<W: World<Actor>>(
+    cast: &Cast<W>,
+    name: &str,
+    looks: &PhoneLooks,
+    captured: &Captured,
+) -> Option<String> {
     let phone = cast.phone(name)?;
     let screen = cast.screen(name)?;
     if let Some(wanted) = &looks.screen
@@ -246,7 +252,11 @@ fn readable(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-fn judge_person(cast: &Cast, claim: &ExpectPerson, captured: &Captured) -> Option<String> {
+fn judge_person<W: World<Actor>>(
+    cast: &Cast<W>,
+    claim: &ExpectPerson,
+    captured: &Captured,
+) -> Option<String> {
     let looks =
         PageLooks { page: claim.page.clone(), says: claim.says.clone(), offers: claim.offers.clone() };
     let name = claim.person.as_str();
@@ -268,7 +278,7 @@ fn judge_person(cast: &Cast, claim: &ExpectPerson, captured: &Captured) -> Optio
     })
 }
 
-fn page_id(cast: &Cast, name: &str) -> String {
+fn page_id<W: World<Actor>>(cast: &Cast<W>, name: &str) -> String {
     let person = cast.person(name);
     match person.and_then(|person| person.page()) {
         Some(page) => page.id.clone(),
@@ -276,7 +286,12 @@ fn page_id(cast: &Cast, name: &str) -> String {
     }
 }
 
-fn page_lacks(cast: &Cast, name: &str, looks: &PageLooks, captured: &Captured) -> Option<String> {
+fn page_lacks<W: World<Actor>>(
+    cast: &Cast<W>,
+    name: &str,
+    looks: &PageLooks,
+    captured: &Captured,
+) -> Option<String> {
     let id = page_id(cast, name);
     if let Some(wanted) = &looks.page
         && id != wanted.as_str()
@@ -309,7 +324,7 @@ fn fact_name(fact: RegistrarFact) -> &'static str {
     }
 }
 
-fn judge_registrar(cast: &Cast, claim: &ExpectRegistrar) -> Option<String> {
+fn judge_registrar<W: World<Actor>>(cast: &Cast<W>, claim: &ExpectRegistrar) -> Option<String> {
     let found = cast.registrar_count(claim.fact, claim.of.as_str());
     let is_so = match claim.count {
         Some(count) => found == count as usize,
@@ -318,11 +333,16 @@ fn judge_registrar(cast: &Cast, claim: &ExpectRegistrar) -> Option<String> {
     (!is_so).then(|| format!("has {found}"))
 }
 
-fn judge_event(cast: &Cast, claim: &ExpectEvent, since: usize, captured: &Captured) -> Option<String> {
+fn judge_event<W: World<Actor>>(
+    cast: &Cast<W>,
+    claim: &ExpectEvent,
+    since: usize,
+    captured: &Captured,
+) -> Option<String> {
     let wanted_of = claim.of.as_ref().map(|of| cast.event_subjects(of));
     let by = claim.by.as_ref().map(|by| cast.event_subjects(by));
     let says = claim.says.as_ref().and_then(|says| says.fill(captured).ok()).map(|says| readable(&says));
-    let journal = cast.sim.journal();
+    let journal = cast.world.journal();
     let entries = journal.entries().iter().skip(since);
     let count = entries
         .filter(|entry| {

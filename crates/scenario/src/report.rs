@@ -4,10 +4,11 @@ mod tale;
 
 use std::fmt::Write as _;
 
-use net::{Entry, Journal, Note};
+use net::{Entry, Journal, Note, World};
 
 pub use self::tale::tale;
 
+use crate::actor::Actor;
 use crate::director::{Failure, Told};
 use crate::language::Story;
 use crate::mistakes::{Colour, Mistake};
@@ -28,15 +29,21 @@ pub struct Outcome {
     pub steps: u32,
     /// How much lab time passed.
     pub lab_time: net::Time,
-    /// The hash of the run: journal, and bytes on every link.
-    pub trace: [u8; 32],
+    /// The hash of the run: journal, and bytes on every link; a run on real sockets has none.
+    pub trace: Option<[u8; 32]>,
     /// Why it failed, as text for a person; `None` if it passed.
     pub failure: Option<String>,
 }
 
 impl Outcome {
     /// What came of `told`.
-    pub fn new(story: &Story, case: Option<&str>, seed: u64, told: &Told, colour: Colour) -> Outcome {
+    pub fn new<W: World<Actor>>(
+        story: &Story,
+        case: Option<&str>,
+        seed: u64,
+        told: &Told<W>,
+        colour: Colour,
+    ) -> Outcome {
         let name = match case {
             Some(case) => format!("{} · {case}", story.name),
             None => story.name.clone(),
@@ -48,20 +55,20 @@ impl Outcome {
             seed,
             steps: told.steps,
             lab_time: told.lab_time,
-            trace: told.cast.sim.trace_hash(),
+            trace: told.cast.world.trace_hash(),
             failure,
         }
     }
 
     /// The trace's hash as people compare it: its first and last octets.
-    pub fn short_trace(&self) -> String {
-        let hex: String = self.trace.iter().map(|octet| format!("{octet:02x}")).collect();
-        format!("{}…{}", &hex[..8], &hex[60..])
+    pub fn short_trace(&self) -> Option<String> {
+        let hex = self.trace_hex()?;
+        Some(format!("{}…{}", &hex[..8], &hex[60..]))
     }
 
     /// The trace's whole hash in hexadecimal.
-    pub fn trace_hex(&self) -> String {
-        self.trace.iter().map(|octet| format!("{octet:02x}")).collect()
+    pub fn trace_hex(&self) -> Option<String> {
+        Some(self.trace?.iter().map(|octet| format!("{octet:02x}")).collect())
     }
 }
 

@@ -128,13 +128,14 @@ impl Printer {
 }
 
 fn summary(outcome: &Outcome, took: Duration) -> String {
+    let trace =
+        outcome.short_trace().map_or_else(|| "real sockets".to_owned(), |trace| format!("trace {trace}"));
     format!(
-        "{} steps · {} of lab time in {:.2} s of CPU · seed {} · trace {}",
+        "{} steps · {} of lab time in {:.2} s of CPU · seed {} · {trace}",
         outcome.steps,
         net::time::spell(outcome.lab_time.since_start()),
         took.as_secs_f64(),
         outcome.seed,
-        outcome.short_trace(),
     )
 }
 

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use identity::SigningKeys;
 use net::sim::LinkModel;
-use net::{Crypto, NodeId, Random, Sim, Time, WallClock};
+use net::{NodeId, Random, Sim, Time, WallClock, World};
 use pki::{Authority, Validity};
 use vvx::phone::Phone;
 
-use super::{AccountFacts, Cast, cloud as cloud_address, home};
+use super::ground::Ground;
+use super::{AccountFacts, Cast};
 use crate::actor::Actor;
 use crate::lab_file::{Lab, Link, Person as LabPerson, Phone as LabPhone, Rule, SecondFactorKind};
 use crate::person::{Person, PersonSetup};
@@ -52,10 +53,10 @@ pub(crate) fn prepare() {
     let _: SigningKeys = signing_keys();
 }
 
-struct Builder<'a> {
+struct Builder<'a, W> {
     lab: &'a Lab,
-    seed: u64,
-    sim: Sim<Actor>,
+    ground: &'a Ground,
+    world: W,
     nodes: BTreeMap<String, NodeId>,
     /// The authority whose root phones and browsers come with.
     public: Authority,
@@ -69,26 +70,40 @@ impl Cast {
     ///
     /// If something in the lab cannot exist, such as a phone of an unknown model.
     pub fn build(lab: &Lab, phones: &[String], seed: u64) -> Result<Cast, BuildError> {
-        let from = lab.epoch.minus(Duration::from_secs(365 * 86_400));
-        let mut random = Random::named(seed, "public authority");
-        let life = Duration::from_secs(YEARS * 365 * 86_400);
-        let builder = Builder {
-            lab,
-            seed,
-            sim: Sim::new(seed),
-            nodes: BTreeMap::new(),
-            public: Authority::new("Lab Public Root", Crypto::Seeded, &mut random, from, life),
-            clock: WallClock::new(lab.epoch, Time::ZERO),
-        };
-        builder.build(phones)
+        Cast::build_in(Sim::new(seed), lab, phones, &Ground::simulated(seed))
     }
 }
 
-impl Builder<'_> {
-    fn build(mut self, phones: &[String]) -> Result<Cast, BuildError> {
-        let cloud_segment = self.sim.add_segment("cloud", LinkModel::default());
+impl<W: World<Actor>> Cast<W> {
+    /// Builds the lab in `world`, for the phones that a story is about. Services and people have power, phones have
+    /// not.
+    ///
+    /// # Errors
+    ///
+    /// If something in the lab cannot exist, such as a phone of an unknown model.
+    pub fn build_in(world: W, lab: &Lab, phones: &[String], ground: &Ground) -> Result<Cast<W>, BuildError> {
+        let as_written = lab;
+        let lab = &ground.addresses.resettle(lab)?;
+        let from = lab.epoch.minus(Duration::from_secs(365 * 86_400));
+        let mut random = Random::named(ground.seed, "public authority");
+        let life = Duration::from_secs(YEARS * 365 * 86_400);
+        let builder = Builder {
+            lab,
+            ground,
+            world,
+            nodes: BTreeMap::new(),
+            public: Authority::new("Lab Public Root", ground.crypto, &mut random, from, life),
+            clock: WallClock::new(lab.epoch, Time::ZERO),
+        };
+        builder.build(phones, as_written)
+    }
+}
+
+impl<W: World<Actor>> Builder<'_, W> {
+    fn build(mut self, phones: &[String], as_written: &Lab) -> Result<Cast<W>, BuildError> {
+        let cloud_segment = self.world.add_segment("cloud", LinkModel::default());
         let home_link = LinkModel { delay: HOME_LINK_DELAY, ..LinkModel::default() };
-        let home_segment = self.sim.add_segment("people", home_link);
+        let home_segment = self.world.add_segment("people", home_link);
         let pools: Vec<(String, String)> = self
             .lab
             .all_pools()
@@ -109,12 +124,12 @@ impl Builder<'_> {
         let mut segments = BTreeMap::new();
         for (name, site) in &self.lab.sites {
             let model = link_model(&site.value.link);
-            let segment = self.sim.add_segment(name, model.clone());
+            let segment = self.world.add_segment(name, model.clone());
             segments.insert(name.clone(), (segment, model));
             self.add_site(segment, name, &site.value, &pools)?;
         }
         for node in self.nodes.values() {
-            self.sim.power_on(*node);
+            self.world.power_on(*node);
         }
         for name in phones {
             let phone = self.lab.phones.get(name).ok_or_else(|| failed(name)(&"no such phone"))?;
@@ -125,16 +140,29 @@ impl Builder<'_> {
             let actor = self.phone(name, &phone.value)?;
             self.add(name, actor, segment);
         }
-        Ok(Cast { sim: self.sim, lab: self.lab.clone(), nodes: self.nodes, segments, accounts, pools })
+        Ok(Cast {
+            world: self.world,
+            addresses: self.ground.addresses,
+            lab: self.lab.clone(),
+            lab_as_written: as_written.clone(),
+            nodes: self.nodes,
+            segments,
+            accounts,
+            pools,
+        })
     }
 
     fn add(&mut self, name: &str, actor: Actor, segment: net::sim::SegmentId) {
-        let id = self.sim.add_node(name, actor, segment);
+        let id = self.world.add_node(name, actor, segment);
         self.nodes.insert(name.to_owned(), id);
     }
 
     fn random(&self, name: &str) -> Random {
-        Random::named(self.seed, name)
+        Random::named(self.ground.seed, name)
+    }
+
+    fn cloud(&self, host: u8) -> Ipv4Addr {
+        self.ground.addresses.cloud(host)
     }
 
     fn validity(&self) -> Validity {
@@ -167,11 +195,11 @@ impl Builder<'_> {
 
     fn person(&self, name: &str, person: &LabPerson, index: usize, facts: &AccountFacts) -> Actor {
         // The first addresses are left to routers; a lab has fewer people than the network has addresses.
-        let address = home(10 + (index % 240) as u8);
+        let address = self.ground.addresses.home(10 + (index % 240) as u8).into();
         Actor::Person(Box::new(Person::new(PersonSetup {
             name: name.to_owned(),
             address,
-            dns: cloud_address(53).into(),
+            dns: self.cloud(53).into(),
             trust: self.public.trust(),
             clock: self.clock,
             random: self.random(&format!("person {name}")),
@@ -191,6 +219,7 @@ impl Builder<'_> {
         let mut setup = vvx::setup::PhoneSetup::new(name, model, firmware, mac, random, authority);
         setup.public_roots = vec![self.public.root().clone()];
         setup.parameters.clone_from(&phone.parameters);
+        setup.crypto = self.ground.crypto;
         Ok(Actor::Phone(Box::new(Phone::new(setup))))
     }
 }

@@ -2,11 +2,12 @@
 
 use std::net::Ipv4Addr;
 
-use net::{WallClock, World as _};
+use net::{WallClock, World};
 use site::dns::Data;
 
 use super::Cast;
 use super::build::{identity_policies, phone_policy};
+use crate::actor::Actor;
 use crate::language::{Party, SetPolicy};
 
 /// For how many seconds a changed DNS record may be remembered.
@@ -21,7 +22,7 @@ const ENDPOINTS: &[(&str, identity::Endpoint)] = &[
     ("metadata", identity::Endpoint::Metadata),
 ];
 
-impl Cast {
+impl<W: World<Actor>> Cast<W> {
     /// Gives an account a new password, at the identity service and at its pool; its owner learns it.
     pub fn change_password(&mut self, account: &str, password: &str) {
         let Some(facts) = self.accounts.get_mut(account) else { return };
@@ -37,7 +38,7 @@ impl Cast {
             }
         });
         if let Some(who) = self.node(account) {
-            self.sim.act(who, |actor, _, _| {
+            self.world.act(who, |actor, _, _| {
                 if let Some(person) = actor.person_mut() {
                     person.learn_password(password);
                 }
@@ -128,7 +129,7 @@ impl Cast {
     /// If the service cannot, with what it can.
     pub fn answer_next(&mut self, service: &str, kind: &str, next: u32, status: u16) -> Result<(), String> {
         let who = self.service(service).ok_or_else(|| "there is no such service".to_owned())?;
-        self.sim.act(who, |actor, _, _| {
+        self.world.act(who, |actor, _, _| {
             if let Some(identity) = actor.identity_mut() {
                 let known = ENDPOINTS.iter().find(|(name, _)| *name == kind);
                 let (_, endpoint) = known.ok_or_else(|| unknown(kind, ENDPOINTS.iter().map(|e| e.0)))?;
@@ -151,6 +152,7 @@ impl Cast {
 
     /// Gives a name an address.
     pub fn set_name(&mut self, name: &str, address: Ipv4Addr) {
+        let address = self.addresses.resettled(&self.lab_as_written, address);
         self.with_dns(|dns| {
             // A name that is no name, or of another domain, is refused by the server and stays unknown.
             let _ = dns.set(name, TTL, &[Data::A(address)]);
@@ -171,7 +173,7 @@ impl Cast {
             of => self.node(of.as_str()),
         };
         let Some(who) = who else { return false };
-        self.sim.act(who, |actor, _, _| {
+        self.world.act(who, |actor, _, _| {
             let clock = if let Some(ntp) = actor.ntp_mut() {
                 ntp.clock_mut()
             } else if let Some(person) = actor.person_mut() {
@@ -192,7 +194,7 @@ impl Cast {
 
     fn with_identity(&mut self, verb: impl FnOnce(&mut identity::Identity, net::Time, &mut net::Outbox)) {
         if let Some(who) = self.node("identity") {
-            self.sim.act(who, |actor, now, out| {
+            self.world.act(who, |actor, now, out| {
                 if let Some(identity) = actor.identity_mut() {
                     verb(identity, now, out);
                 }
@@ -212,7 +214,7 @@ impl Cast {
         verb: impl FnOnce(&mut registrar::Registrar, net::Time, &mut net::Outbox),
     ) {
         if let Some(who) = self.node(name) {
-            self.sim.act(who, |actor, now, out| {
+            self.world.act(who, |actor, now, out| {
                 if let Some(pool) = actor.registrar_mut() {
                     verb(pool, now, out);
                 }
@@ -222,7 +224,7 @@ impl Cast {
 
     fn with_dns(&mut self, verb: impl FnOnce(&mut site::dns::DnsServer)) {
         if let Some(who) = self.node("dns") {
-            self.sim.act(who, |actor, _, _| {
+            self.world.act(who, |actor, _, _| {
                 if let Some(dns) = actor.dns_mut() {
                     verb(dns);
                 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use net::{NodeId, World as _};
+use net::{NodeId, World};
 
 use super::{Director, Failure, PERSON_PATIENCE, Wait};
+use crate::actor::Actor;
 use crate::language::{Capture, LockCode, Party, Password, SecondFactor, Step, Verb};
 use crate::mistakes::Place;
 use crate::person::{Answer, SignInScript};
@@ -15,17 +16,17 @@ const PASSING: &[&str] = &["keeping-lock-code", "lock-code-note"];
 /// How long a person sits such a screen out.
 const NOTE_PATIENCE: Duration = Duration::from_secs(60);
 
-impl<'s> Director<'s> {
-    pub(super) fn act_on_phone(&mut self, step: &'s Step) -> Result<Wait<'s>, Failure> {
+impl<W: World<Actor>> Director<W> {
+    pub(super) fn act_on_phone(&mut self, step: &Step) -> Result<Wait, Failure> {
         let place = step.place;
         match &step.verb {
             Verb::PowerOn(on) => {
                 let who = self.phone_id(on.phone.as_str(), place)?;
-                self.cast.sim.power_on(who);
+                self.cast.world.power_on(who);
             }
             Verb::Reboot(on) => {
                 let who = self.phone_id(on.phone.as_str(), place)?;
-                self.cast.sim.act(who, |actor, now, out| {
+                self.cast.world.act(who, |actor, now, out| {
                     if let Some(phone) = actor.phone_mut() {
                         phone.restart(now, out);
                     }
@@ -35,7 +36,11 @@ impl<'s> Director<'s> {
                 let offers =
                     self.cast.screen(press.phone.as_str()).is_some_and(|s| s.offers(press.key.as_str()));
                 if !offers && self.passes_by_itself(press.phone.as_str()) {
-                    return Ok(Wait::Key { press, place, until: self.cast.sim.now() + NOTE_PATIENCE });
+                    return Ok(Wait::Key {
+                        press: press.clone(),
+                        place,
+                        until: self.cast.world.now() + NOTE_PATIENCE,
+                    });
                 }
                 self.press(press.phone.as_str(), press.key.as_str(), place)?;
             }
@@ -62,7 +67,7 @@ impl<'s> Director<'s> {
             }
             Verb::FactoryReset(on) => {
                 let who = self.phone_id(on.phone.as_str(), place)?;
-                self.cast.sim.act(who, |actor, now, out| {
+                self.cast.world.act(who, |actor, now, out| {
                     if let Some(phone) = actor.phone_mut() {
                         phone.factory_reset(now, out);
                     }
@@ -85,7 +90,7 @@ impl<'s> Director<'s> {
         place: Place,
         act: impl FnOnce(&mut vvx::phone::Phone, net::Time, &mut net::Outbox) -> Result<(), String>,
     ) -> Result<(), Failure> {
-        let done = self.cast.sim.act(who, |actor, now, out| match actor.phone_mut() {
+        let done = self.cast.world.act(who, |actor, now, out| match actor.phone_mut() {
             Some(phone) => act(phone, now, out),
             None => Err("is no phone".to_owned()),
         });
@@ -143,13 +148,13 @@ impl<'s> Director<'s> {
                     "user-code" => phone.user_code().map(str::to_owned),
                     "sign-in-page" => phone.sign_in_page().map(str::to_owned),
                     "account" => phone.account().map(str::to_owned),
-                    "screen" => Some(phone.screen(self.cast.sim.now()).id.to_owned()),
+                    "screen" => Some(phone.screen(self.cast.world.now()).id.to_owned()),
                     _ => None,
                 }),
                 Party::Person(person) => self.cast.person(person.as_str()).and_then(|person| match fact {
                     "page" => person.page().map(|page| page.id.clone()),
                     "address" => person.page().map(|page| page.url.to_string()),
-                    "second-factor" => person.second_factor_code(self.cast.sim.now()),
+                    "second-factor" => person.second_factor_code(self.cast.world.now()),
                     _ => None,
                 }),
                 Party::Service(_) | Party::Site(_) => None,
@@ -163,7 +168,7 @@ impl<'s> Director<'s> {
         Ok(())
     }
 
-    pub(super) fn act_as_person(&mut self, step: &'s Step) -> Result<Wait<'s>, Failure> {
+    pub(super) fn act_as_person(&mut self, step: &Step) -> Result<Wait, Failure> {
         let place = step.place;
         match &step.verb {
             Verb::Browse(browse) => {
@@ -241,16 +246,16 @@ impl<'s> Director<'s> {
             net::Time,
             &mut net::Outbox,
         ) -> Result<(), crate::person::PersonError>,
-    ) -> Result<Wait<'s>, Failure> {
+    ) -> Result<Wait, Failure> {
         let Some(who) = self.cast.node(name) else {
             return Err(self.cannot(place, name, "there is no such person"));
         };
-        let done = self.cast.sim.act(who, |actor, now, out| {
+        let done = self.cast.world.act(who, |actor, now, out| {
             actor.person_mut().map(|person| act(person, now, out).map_err(|why| why.to_string()))
         });
         match done {
             Some(Ok(())) => {
-                let until = self.cast.sim.now() + PERSON_PATIENCE;
+                let until = self.cast.world.now() + PERSON_PATIENCE;
                 Ok(Wait::Person { who, until })
             }
             Some(Err(why)) => Err(self.cannot(place, name, why)),
@@ -259,13 +264,7 @@ impl<'s> Director<'s> {
     }
 
     /// The portal, page by page, as an administrator walks it.
-    fn provision(
-        &mut self,
-        person: &str,
-        account: &str,
-        code: &str,
-        place: Place,
-    ) -> Result<Wait<'s>, Failure> {
+    fn provision(&mut self, person: &str, account: &str, code: &str, place: Place) -> Result<Wait, Failure> {
         let portal = self.cast.portal_address();
         let browse = self.with_person(person, place, |p, now, out| p.browse(&portal, now, out))?;
         self.sit_out(browse);
@@ -297,16 +296,16 @@ impl<'s> Director<'s> {
     }
 
     /// Lets the lab run until a person's pages are there: for steps that walk through several.
-    fn sit_out(&mut self, wait: Wait<'s>) {
+    fn sit_out(&mut self, wait: Wait) {
         let Wait::Person { who, until } = wait else { return };
-        while self.cast.sim.now() < until
-            && self.cast.sim.look(who).person().is_some_and(|person| person.is_busy())
+        while self.cast.world.now() < until
+            && self.cast.world.look(who).person().is_some_and(|person| person.is_busy())
         {
-            let _: net::Step = self.cast.sim.step(until);
+            let _: net::Step = self.cast.world.step(until);
         }
     }
 
-    pub(super) fn administer(&mut self, step: &'s Step) -> Result<Wait<'s>, Failure> {
+    pub(super) fn administer(&mut self, step: &Step) -> Result<Wait, Failure> {
         let place = step.place;
         match &step.verb {
             Verb::ChangePassword(change) => {

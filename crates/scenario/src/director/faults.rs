@@ -2,9 +2,10 @@
 
 use net::rule::{Filter, Rule, Verdict};
 use net::sim::{CutAtWrite, LinkModel};
-use net::{NodeId, World as _};
+use net::{NodeId, World};
 
 use super::{Director, Due, Failure, Wait};
+use crate::actor::Actor;
 use crate::language::{Block, Clock, Network, Party, PowerCut, Step, Verb};
 use crate::mistakes::Place;
 
@@ -12,19 +13,19 @@ use crate::mistakes::Place;
 #[derive(Clone, Debug)]
 pub(super) struct LinkBefore(LinkModel);
 
-impl<'s> Director<'s> {
-    pub(super) fn lay_fault(&mut self, step: &'s Step) -> Result<Wait<'s>, Failure> {
+impl<W: World<Actor>> Director<W> {
+    pub(super) fn lay_fault(&mut self, step: &Step) -> Result<Wait, Failure> {
         let place = step.place;
         match &step.verb {
             Verb::PowerCut(cut) => return self.cut_power(cut, place),
             Verb::Network(network) => self.trouble_network(network, place)?,
             Verb::Stop(stop) => {
                 let who = self.service(stop.service.as_str(), place)?;
-                self.cast.sim.stop(who);
+                self.cast.world.stop(who);
             }
             Verb::Start(start) => {
                 let who = self.service(start.service.as_str(), place)?;
-                self.cast.sim.power_on(who);
+                self.cast.world.power_on(who);
             }
             Verb::Answer(answer) => {
                 let service = answer.service.as_str();
@@ -49,7 +50,7 @@ impl<'s> Director<'s> {
         self.cast.service(name).ok_or_else(|| self.cannot(place, name, "there is no such service"))
     }
 
-    fn cut_power(&mut self, cut: &PowerCut, place: Place) -> Result<Wait<'s>, Failure> {
+    fn cut_power(&mut self, cut: &PowerCut, place: Place) -> Result<Wait, Failure> {
         let who = match (&cut.phone, &cut.server) {
             (Some(phone), _) => self.cast.node(phone.as_str()),
             (None, Some(server)) => self.cast.service(server.as_str()),
@@ -58,7 +59,7 @@ impl<'s> Director<'s> {
         let Some(who) = who else {
             return Err(self.cannot(place, "power-cut", "there is no such device"));
         };
-        let written = self.cast.sim.disk_writes(who);
+        let written = self.cast.world.disk_writes(who);
         let planned = match (cut.at_write, cut.torn_write) {
             (Some(nth), _) => Some(CutAtWrite { write: written + u64::from(nth), octets: Some(0) }),
             // How much of it arrives is the seed's to say.
@@ -66,14 +67,14 @@ impl<'s> Director<'s> {
             (None, None) => None,
         };
         if planned.is_some() {
-            self.cast.sim.cut_at_write(who, planned);
+            self.cast.world.cut_at_write(who, planned);
             self.planned_cuts.push((who, cut.lasts));
             return Ok(Wait::Nothing);
         }
-        self.cast.sim.power_off(who);
+        self.cast.world.power_off(who);
         match cut.lasts {
             None => Ok(Wait::Nothing),
-            Some(lasts) => Ok(Wait::Restart { who, on_at: self.cast.sim.now() + lasts }),
+            Some(lasts) => Ok(Wait::Restart { who, on_at: self.cast.world.now() + lasts }),
         }
     }
 
@@ -83,7 +84,7 @@ impl<'s> Director<'s> {
             self.restore(party.as_ref(), network.to.as_ref());
             return Ok(());
         }
-        let until = network.lasts.map(|lasts| self.cast.sim.now() + lasts);
+        let until = network.lasts.map(|lasts| self.cast.world.now() + lasts);
         // A fault of a whole site is a fault of its link; any other is laid over the packets of whom it names.
         if let (Some(Party::Site(site)), None, None) = (&party, &network.to, &network.block) {
             return self.trouble_link(site.as_str(), network, until, place);
@@ -114,7 +115,7 @@ impl<'s> Director<'s> {
             let name = format!("fault {}", self.rules_made);
             let way = |party: Option<&Party>| party.map(|party| party.as_str().to_owned());
             self.rules.push((name.clone(), way(party.as_ref()), way(network.to.as_ref())));
-            self.cast.sim.add_rule(Rule { name: name.clone(), filter, verdict, remaining: None });
+            self.cast.world.add_rule(Rule { name: name.clone(), filter, verdict, remaining: None });
             if let Some(until) = until {
                 self.agenda.push((until, Due::EndRule(name)));
             }
@@ -132,7 +133,7 @@ impl<'s> Director<'s> {
         let Some(segment) = self.cast.segment(site) else {
             return Err(self.cannot(place, site, "there is no such site"));
         };
-        let link = self.cast.sim.link_mut(segment);
+        let link = self.cast.world.link_mut(segment);
         let before = LinkBefore(link.clone());
         link.is_cut |= network.cut;
         link.delay += network.delay.unwrap_or_default();
@@ -156,7 +157,7 @@ impl<'s> Director<'s> {
         for (name, from, of) in std::mem::take(&mut self.rules) {
             let is_meant = from.as_deref() == way.0 && (way.1.is_none() || of.as_deref() == way.1);
             if is_meant {
-                self.cast.sim.remove_rule(&name);
+                self.cast.world.remove_rule(&name);
             } else {
                 self.rules.push((name, from, of));
             }
@@ -165,7 +166,7 @@ impl<'s> Director<'s> {
 
     pub(super) fn restore_link(&mut self, site: &str, before: LinkBefore) {
         if let Some(segment) = self.cast.segment(site) {
-            *self.cast.sim.link_mut(segment) = before.0;
+            *self.cast.world.link_mut(segment) = before.0;
         }
     }
 
@@ -174,7 +175,7 @@ impl<'s> Director<'s> {
     }
 
     fn change_clock(&mut self, clock: &Clock, place: Place) -> Result<(), Failure> {
-        let now = self.cast.sim.now();
+        let now = self.cast.world.now();
         let name = clock.of.as_str();
         let done = self.cast.with_clock(&clock.of, |own| {
             if let Some(wall) = clock.set {

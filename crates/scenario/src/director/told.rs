@@ -1,7 +1,8 @@
 //! What came of a telling: how far it got, and if it failed, everything a person needs to see why.
 
-use net::{Entry, Note, Time, World as _};
+use net::{Entry, Note, Sim, Time, World};
 
+use crate::actor::Actor;
 use crate::cast::Cast;
 use crate::mistakes::Place;
 
@@ -10,7 +11,7 @@ const LAST_WORDS: usize = 6;
 
 /// What came of a telling.
 #[derive(Debug)]
-pub struct Told {
+pub struct Told<W = Sim<Actor>> {
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
     /// How many steps were told.
@@ -18,7 +19,7 @@ pub struct Told {
     /// How much lab time passed.
     pub lab_time: Time,
     /// The cast, as the story left it.
-    pub cast: Cast,
+    pub cast: Cast<W>,
 }
 
 /// Why a story failed.
@@ -37,15 +38,20 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(cast: &Cast, place: Option<Place>, title: String, subject: Option<String>) -> Failure {
+    pub(super) fn new<W: World<Actor>>(
+        cast: &Cast<W>,
+        place: Option<Place>,
+        title: String,
+        subject: Option<String>,
+    ) -> Failure {
         let picture = subject.as_deref().and_then(|name| Some((name.to_owned(), cast.picture(name)?)));
         let before = last_words(cast, subject.as_deref());
-        Failure { place, title, picture, before, at: cast.sim.now() }
+        Failure { place, title, picture, before, at: cast.world.now() }
     }
 }
 
-fn last_words(cast: &Cast, subject: Option<&str>) -> Vec<String> {
-    let journal = cast.sim.journal();
+fn last_words<W: World<Actor>>(cast: &Cast<W>, subject: Option<&str>) -> Vec<String> {
+    let journal = cast.world.journal();
     let concerns = |entry: &&Entry| {
         let is_talk = !matches!(entry.note, Note::Screen { .. } | Note::Log(_));
         let who = entry.who.map(|who| journal.name(who));

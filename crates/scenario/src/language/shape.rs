@@ -19,7 +19,7 @@ impl Value for Branch {
         match &node.content {
             Content::List(_) => Steps::read(node, reader).map(Branch),
             Content::Nothing | Content::Scalar { .. } | Content::Map(_) => {
-                super::Step::read(node, reader).map(|step| Branch(Steps(vec![step])))
+                super::Step::read(node, reader).map(|step| Branch(Steps([step].into())))
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Steps and the list of all verbs.
 
+use std::sync::Arc;
+
 use serde_json::{Value as Json, json};
 
 use super::*;
@@ -17,9 +19,9 @@ pub struct Step {
     pub place: Place,
 }
 
-/// Steps, one after the other.
+/// Steps, one after the other; cheap to share.
 #[derive(Clone, Debug, PartialEq, Default)]
-pub struct Steps(pub Vec<Step>);
+pub struct Steps(pub Arc<[Step]>);
 
 impl std::ops::Deref for Steps {
     type Target = [Step];
@@ -256,7 +258,7 @@ impl Value for Step {
 
 impl Value for Steps {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        Vec::read(node, reader).map(Steps)
+        Vec::read(node, reader).map(|steps: Vec<Step>| Steps(steps.into()))
     }
 
     fn shape(shapes: &mut Shapes) -> Json {

@@ -9,9 +9,10 @@ mod words;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use net::{Entry, NodeId, Note, Time, World as _};
+use net::{Entry, NodeId, Note, Time, World};
 
 use self::words::{HAPPENINGS, LEFT_OUT, PAGES, PASSING_SCREENS, REQUESTS, SCREENS, STARTING};
+use crate::actor::Actor;
 use crate::cast::Cast;
 
 /// Where the second and the third column begin, and how wide the third one is.
@@ -37,10 +38,10 @@ struct Told {
 }
 
 /// The run so far, told for people who know phones and no programs.
-pub fn tale(cast: &Cast) -> String {
+pub fn tale<W: World<Actor>>(cast: &Cast<W>) -> String {
     let mut lines: Vec<Told> = Vec::new();
     let mut starting: BTreeSet<NodeId> = BTreeSet::new();
-    for entry in cast.sim.journal().entries() {
+    for entry in cast.world.journal().entries() {
         if let (Some(who), Note::Screen { id, .. }) = (entry.who, &entry.note) {
             let is_starting = id == STARTING.0;
             let was_starting = if is_starting { !starting.insert(who) } else { starting.remove(&who) };
@@ -63,12 +64,12 @@ pub fn tale(cast: &Cast) -> String {
 }
 
 /// Who an entry is about, alone or with somebody, and what there is to tell; `None` if there is nothing.
-fn told(cast: &Cast, entry: &Entry) -> Option<(Kind, String, String)> {
+fn told<W: World<Actor>>(cast: &Cast<W>, entry: &Entry) -> Option<(Kind, String, String)> {
     let Some(who) = entry.who else {
         let Note::Stage(text) = &entry.note else { return None };
         return Some((Kind::Happening, "story".to_owned(), text.clone()));
     };
-    let who = cast.sim.journal().name(who);
+    let who = cast.world.journal().name(who);
     let is_phone = cast.phone(who).is_some();
     let speaks = is_phone || cast.person(who).is_some();
     let with = |peer: &str, sign: &str| format!("{who} {sign} {peer}");

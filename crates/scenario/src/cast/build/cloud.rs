@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use identity::Identity;
-use net::Crypto;
+use net::World;
 use net::tls::ServerTls;
 use pki::Authority;
 use registrar::Registrar;
@@ -14,29 +14,34 @@ use site::dns::{Data, DnsServer, Entry};
 use site::ntp::NtpServer;
 
 use super::{
-    AccountFacts, Actor, BuildError, Builder, YEARS, cloud_address as cloud, failed, identity_policies,
-    offset, phone_policy, signing_keys,
+    AccountFacts, Actor, BuildError, Builder, YEARS, failed, identity_policies, offset, phone_policy,
+    signing_keys,
 };
 use crate::lab_file::{PersonKind, Pool, Profile, Role};
 
 /// For how many seconds the lab's DNS records may be remembered.
 const TTL: u32 = 300;
 
-impl Builder<'_> {
+impl<W: World<Actor>> Builder<'_, W> {
+    fn pool_address(&self, index: usize) -> Ipv4Addr {
+        // A lab has far fewer pools than the cloud segment has addresses.
+        self.cloud(20 + (index % 30) as u8)
+    }
+
     pub(super) fn add_infrastructure(&mut self, segment: net::sim::SegmentId) -> Result<(), BuildError> {
         let lab = self.lab;
         let domain = lab.domain.value.as_str();
         let mut records = Vec::new();
         let mut name = |name: String, data: Data| records.push(Entry { name, ttl: TTL, data: vec![data] });
-        name(format!("dns.{domain}"), Data::A(cloud(53)));
-        name(format!("ntp.{domain}"), Data::A(cloud(123)));
-        name(lab.identity_host(), Data::A(cloud(10)));
+        name(format!("dns.{domain}"), Data::A(self.cloud(53)));
+        name(format!("ntp.{domain}"), Data::A(self.cloud(123)));
+        name(lab.identity_host(), Data::A(self.cloud(10)));
         for (index, (_, pool)) in lab.all_pools().into_iter().enumerate() {
-            name(pool.host.value.clone(), Data::A(pool_address(index)));
+            name(pool.host.value.clone(), Data::A(self.pool_address(index)));
         }
         if let Some((_, pool)) = lab.all_pools().first() {
             for alias in ["lyncdiscover", "lyncdiscoverinternal", "sip", "sipinternal"] {
-                name(format!("{alias}.{domain}"), Data::A(pool_address(0)));
+                name(format!("{alias}.{domain}"), Data::A(self.pool_address(0)));
             }
             let target = pool.host.value.clone();
             let srv = Data::Srv { priority: 0, weight: 0, port: pool.sip, target };
@@ -50,7 +55,7 @@ impl Builder<'_> {
         }
         let setup = site::dns::Setup {
             name: "dns".to_owned(),
-            address: cloud(53).into(),
+            address: self.cloud(53).into(),
             host: format!("dns.{domain}"),
             zones,
             records,
@@ -59,7 +64,7 @@ impl Builder<'_> {
         self.add("dns", Actor::Dns(Box::new(dns)), segment);
         let setup = site::ntp::Setup {
             name: "ntp".to_owned(),
-            address: cloud(123).into(),
+            address: self.cloud(123).into(),
             clock: self.clock,
             stratum: 2,
         };
@@ -89,7 +94,7 @@ impl Builder<'_> {
             domains: vec![lab.domain.value.clone()],
         };
         let random = self.random("identity");
-        let address = IpAddr::V4(cloud(10));
+        let address = IpAddr::V4(self.cloud(10));
         let mut setup =
             identity::Setup::new("identity", &host, address, self.clock, random, tls, signing_keys(), tenant);
         setup.profile = match lab.identity.profile {
@@ -149,7 +154,7 @@ impl Builder<'_> {
         let from = lab.epoch.minus(Duration::from_secs(365 * 86_400));
         let life = Duration::from_secs(YEARS * 365 * 86_400);
         let title = format!("{domain} Communications Server {name}");
-        let mut authority = Authority::new(&title, Crypto::Seeded, &mut random, from, life);
+        let mut authority = Authority::new(&title, self.ground.crypto, &mut random, from, life);
         let mut names = vec![host.clone()];
         if index == 0 {
             let aliases = ["lyncdiscover", "lyncdiscoverinternal", "sip", "sipinternal"];
@@ -161,7 +166,7 @@ impl Builder<'_> {
         let issuer_id = self.random("tenant").uuid();
         let identity = registrar::IdentityService {
             host: identity_host.clone(),
-            address: cloud(10).into(),
+            address: self.cloud(10).into(),
             port: 443,
             keys_path: "/common/discovery/keys".to_owned(),
             issuers: vec![format!("https://sts.{identity_host}/{issuer_id}/")],
@@ -195,10 +200,10 @@ impl Builder<'_> {
             name: name.clone(),
             host: host.clone(),
             domain: domain.clone(),
-            address: pool_address(index).into(),
+            address: self.pool_address(index).into(),
             clock: self.clock,
             random: pool_random,
-            crypto: Crypto::Seeded,
+            crypto: self.ground.crypto,
             tls: Arc::new(ServerTls { credentials }),
             authority,
             identity: Some(identity),
@@ -215,9 +220,4 @@ impl Builder<'_> {
         self.add(name, Actor::Registrar(Box::new(Registrar::new(setup))), segment);
         Ok(())
     }
-}
-
-fn pool_address(index: usize) -> Ipv4Addr {
-    // A lab has far fewer pools than the cloud segment has addresses.
-    cloud(20 + (index % 30) as u8)
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use net::World;
 use site::dhcp::{DhcpServer, Options, UcServer};
 use site::provisioning::ProvisioningServer;
 
-use super::{Actor, BuildError, Builder, cloud_address as cloud, failed, offset};
+use super::{Actor, BuildError, Builder, failed, offset};
 use crate::lab_file::Site;
 
-impl Builder<'_> {
+impl<W: World<Actor>> Builder<'_, W> {
     pub(super) fn add_site(
         &mut self,
         segment: net::sim::SegmentId,
@@ -36,7 +37,7 @@ impl Builder<'_> {
                 lease: site.dhcp.lease,
                 options: Options {
                     routers: vec![offset(subnet.address, 1)],
-                    dns: vec![site.dhcp.dns.unwrap_or(cloud(53))],
+                    dns: vec![site.dhcp.dns.unwrap_or(self.cloud(53))],
                     domain: Some(site.dhcp.domain.clone().unwrap_or_else(|| lab.domain.value.clone())),
                     time_offset: site.dhcp.gmt_offset.map(|shift| {
                         let secs = i32::try_from(shift.span.as_secs()).unwrap_or(0);
@@ -72,7 +73,7 @@ impl Builder<'_> {
             return Ok(address);
         }
         if ntp == format!("ntp.{}", self.lab.domain.value) {
-            return Ok(cloud(123));
+            return Ok(self.cloud(123));
         }
         Err(failed(format!("time server `{ntp}`"))(
             &"the lab has no such host; its own is `ntp.` and its domain",

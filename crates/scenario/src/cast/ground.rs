@@ -1,0 +1,149 @@
+//! The ground a lab is built on: which addresses its actors get, and where chance comes from.
+//!
+//! The simulated world uses addresses that no network has (RFC 5737). On real sockets every actor needs an address of
+//! its own that this machine answers at: a network of 65,536, usually a part of 127.0.0.0/8, is divided in the same way.
+
+use std::net::Ipv4Addr;
+
+use net::Crypto;
+
+use super::build::BuildError;
+use crate::lab_file::Lab;
+
+/// How many sites fit beside the cloud and the people in a network of 65,536 addresses.
+const MOST_SITES: usize = 8;
+
+/// The cloud segment of the simulated world (RFC 5737), a /24.
+const CLOUD: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 0);
+
+/// The network of people's computers in the simulated world (RFC 5737), a /24.
+const HOME: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 0);
+
+/// What a lab is built of besides its file.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// All chance of its actors is drawn from this and their names.
+    pub seed: u64,
+    /// The cryptography of the world.
+    pub crypto: Crypto,
+    /// Which addresses actors get.
+    pub addresses: Addresses,
+}
+
+impl Ground {
+    /// The ground of the simulated world.
+    pub fn simulated(seed: u64) -> Ground {
+        Ground { seed, crypto: Crypto::Seeded, addresses: Addresses::Documentation }
+    }
+
+    /// The ground of a world of real sockets, on the /16 network that `network` begins.
+    pub fn real(seed: u64, network: Ipv4Addr) -> Ground {
+        Ground { seed, crypto: Crypto::System, addresses: Addresses::Within(network) }
+    }
+}
+
+/// Which addresses actors get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addresses {
+    /// 192.0.2.0/24 for services, 198.51.100.0/24 for people, the lab file's subnets for sites.
+    Documentation,
+    /// All in the /16 network that begins here: services in x.y.2.0/24, people in x.y.100.0/24, the n-th site in a /20
+    /// from x.y.128.0 on.
+    Within(Ipv4Addr),
+}
+
+impl Addresses {
+    /// The address of a service.
+    pub fn cloud(self, host: u8) -> Ipv4Addr {
+        match self {
+            Addresses::Documentation => offset(CLOUD, host.into()),
+            Addresses::Within(network) => offset(network, 2 * 256 + u32::from(host)),
+        }
+    }
+
+    /// The address of a person's computer.
+    pub fn home(self, host: u8) -> Ipv4Addr {
+        match self {
+            Addresses::Documentation => offset(HOME, host.into()),
+            Addresses::Within(network) => offset(network, 100 * 256 + u32::from(host)),
+        }
+    }
+
+    /// The lab with its sites, and every address that its file writes, on these addresses.
+    ///
+    /// # Errors
+    ///
+    /// If the lab has more sites than fit.
+    pub(super) fn resettle(self, lab: &Lab) -> Result<Lab, BuildError> {
+        let mut settled = lab.clone();
+        if self == Addresses::Documentation {
+            return Ok(settled);
+        }
+        if lab.sites.len() > MOST_SITES {
+            let why = format!("on real sockets a lab has at most {MOST_SITES}");
+            return Err(BuildError { what: format!("{} sites", lab.sites.len()), why });
+        }
+        for site in settled.sites.values_mut() {
+            site.value.dhcp.dns = site.value.dhcp.dns.map(|address| self.resettled(lab, address));
+            if let Some(ntp) = &mut site.value.dhcp.ntp
+                && let Ok(address) = ntp.parse::<Ipv4Addr>()
+            {
+                *ntp = self.resettled(lab, address).to_string();
+            }
+        }
+        for (index, site) in settled.sites.values_mut().enumerate() {
+            let subnet = &mut site.value.subnet.value;
+            subnet.address = self.site(index);
+            subnet.prefix = subnet.prefix.max(20);
+        }
+        Ok(settled)
+    }
+
+    /// An address as a file writes it, which speaks of the simulated world, where it is on these addresses. One that
+    /// belongs to no part of the lab stays as it is.
+    pub(super) fn resettled(self, lab: &Lab, address: Ipv4Addr) -> Ipv4Addr {
+        if self == Addresses::Documentation {
+            return address;
+        }
+        let [.., host] = address.octets();
+        let in_24 = |network: Ipv4Addr| u32::from(address) & !0xff == u32::from(network);
+        if in_24(CLOUD) {
+            return self.cloud(host);
+        }
+        if in_24(HOME) {
+            return self.home(host);
+        }
+        for (index, site) in lab.sites.values().enumerate() {
+            let subnet = site.value.subnet.value;
+            if (u32::from(subnet.address)..=u32::from(subnet.last())).contains(&u32::from(address)) {
+                let distance = u32::from(address) - u32::from(subnet.address);
+                return offset(self.site(index), distance & 0xfff);
+            }
+        }
+        address
+    }
+
+    fn site(self, index: usize) -> Ipv4Addr {
+        let Addresses::Within(network) = self else { return CLOUD };
+        // Below `MOST_SITES`, so that the third octet stays below 256.
+        offset(network, (128 + 16 * index as u32) * 256)
+    }
+}
+
+fn offset(address: Ipv4Addr, by: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(address).saturating_add(by))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_host_numbers_count_on_both_grounds() {
+        let real = Addresses::Within(Ipv4Addr::new(127, 20, 0, 0));
+        assert_eq!(Addresses::Documentation.cloud(53), Ipv4Addr::new(192, 0, 2, 53));
+        assert_eq!(real.cloud(53), Ipv4Addr::new(127, 20, 2, 53));
+        assert_eq!(real.home(10), Ipv4Addr::new(127, 20, 100, 10));
+        assert_eq!(real.site(7), Ipv4Addr::new(127, 20, 240, 0));
+    }
+}

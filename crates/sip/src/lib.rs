@@ -9,6 +9,8 @@
 //! | [`framing`] | cuts a byte stream into messages and keep-alives, under limits |
 //! | [`timers`] | the timers of RFC 3261 as numbers |
 //! | [`transaction`] | client and server transactions, INVITE and other, without a socket or a clock |
+//! | [`dialog`] | what two ends remember of each other between INVITE and BYE |
+//! | [`sdp`] | session descriptions, read without loss, and offer and answer |
 //! | [`auth`] | challenges and credentials as scheme and parameters |
 //! | [`endpoint`] | endpoint identifiers, instance UUIDs, and the GRUUs made of them |
 //! | [`signature`] | the text that MS-SIPAE signs, and its HMAC |
@@ -20,11 +22,13 @@
 
 pub mod association;
 pub mod auth;
+pub mod dialog;
 pub mod endpoint;
 pub mod framing;
 pub mod message;
 pub mod print;
 pub mod rsip_bridge;
+pub mod sdp;
 pub mod signature;
 pub mod timers;
 pub mod tls_dsk;

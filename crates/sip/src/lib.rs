@@ -12,6 +12,7 @@
 //! | [`dialog`] | what two ends remember of each other between INVITE and BYE |
 //! | [`sdp`] | session descriptions, read without loss, and offer and answer |
 //! | [`auth`] | challenges and credentials as scheme and parameters |
+//! | [`digest`] | digest authentication: challenges, credentials, and who may be believed |
 //! | [`endpoint`] | endpoint identifiers, instance UUIDs, and the GRUUs made of them |
 //! | [`signature`] | the text that MS-SIPAE signs, and its HMAC |
 //! | [`association`] | a security association: signs what leaves, checks what arrives |
@@ -23,6 +24,7 @@
 pub mod association;
 pub mod auth;
 pub mod dialog;
+pub mod digest;
 pub mod endpoint;
 pub mod framing;
 pub mod message;

@@ -19,10 +19,12 @@
 //! | [`keys`] | keys, labels and text typed in |
 //! | [`sign_in`] | the numbered steps from *Sign In* to a certificate |
 //! | [`registration`] | REGISTER, its refreshes, its loss and return |
+//! | [`call`] | calls: dialled, answered, held, transferred |
 //! | [`lock`] | the lock code |
 //! | [`events`] | the names of events that stories wait for |
 
 pub mod boot;
+pub mod call;
 pub mod config;
 pub mod events;
 pub mod fetch;

@@ -4,7 +4,6 @@
 //! is enough. The next key is published before it signs and the previous one stays after it, so a verifier
 //! that reads the set once a day never meets an unknown key.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +13,6 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use net::Random;
 use rsa::PrivateKey;
 use rsa::pkcs1::EncodeRsaPrivateKey as _;
-use rsa::rand_core::{TryCryptoRng, TryRng};
 use rsa::traits::PublicKeyParts as _;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -79,7 +77,7 @@ pub(crate) struct SigningKey {
 impl SigningKey {
     fn derive(seed: &[u8; 32], number: u32) -> SigningKey {
         let own = Fingerprint::of_parts(&[b"signing key", seed, &number.to_be_bytes()]);
-        let mut chance = Chance(Random::from_seed(own.0));
+        let mut chance = Random::from_seed(own.0);
         let private = PrivateKey::new(&mut chance, KEY_BITS).expect("2048 bits are a legal key size");
         let der = private.to_pkcs1_der().expect("a fresh key always encodes");
         let modulus = private.n().to_be_bytes_trimmed_vartime();
@@ -112,25 +110,3 @@ impl SigningKey {
         jsonwebtoken::encode(&header, claims, &self.key).expect("our own claims and key always sign")
     }
 }
-
-/// Lets `rsa` draw from a [`Random`].
-struct Chance(Random);
-
-impl TryRng for Chance {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(u32::from_be_bytes(self.0.bytes()))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(self.0.next_u64())
-    }
-
-    fn try_fill_bytes(&mut self, buffer: &mut [u8]) -> Result<(), Infallible> {
-        self.0.fill(buffer);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Chance {}

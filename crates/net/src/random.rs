@@ -3,8 +3,10 @@
 //! Every actor and every link owns a [`Random`] that depends on the lab's seed and its own name alone, so one
 //! more phone in the lab never shifts what another one draws.
 
+use std::convert::Infallible;
+
 use rand_chacha::ChaCha12Rng;
-use rand_core::{Rng, SeedableRng};
+use rand_core::{Rng, SeedableRng, TryCryptoRng, TryRng};
 use sha2::{Digest, Sha256};
 
 /// A generator of unguessable bytes (ChaCha with 12 rounds), reproducible from its seed.
@@ -89,6 +91,26 @@ impl Random {
         format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
     }
 }
+
+impl TryRng for Random {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(u32::from_be_bytes(self.bytes()))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.next_u64())
+    }
+
+    fn try_fill_bytes(&mut self, buffer: &mut [u8]) -> Result<(), Infallible> {
+        self.fill(buffer);
+        Ok(())
+    }
+}
+
+/// ChaCha is good for keys, and so the RSA of other crates may draw from it.
+impl TryCryptoRng for Random {}
 
 #[cfg(test)]
 mod tests {

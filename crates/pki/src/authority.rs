@@ -12,14 +12,14 @@ use net::{Crypto, Random, Wall};
 use rcgen::string::Ia5String;
 use rcgen::{
     CertificateParams, CertificateRevocationListParams, ExtendedKeyUsagePurpose, Issuer, KeyIdMethod,
-    PublicKeyData, RevokedCertParams, SanType, SerialNumber,
+    KeyUsagePurpose, PublicKeyData, RevokedCertParams, SanType, SerialNumber,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 
 use crate::certificate::{Certificate, CertificateError};
 use crate::profile::{authority_params, fresh_serial, leaf_params, reason_code, serial_number, server_name};
-use crate::request::CertificateRequest;
+use crate::request::{CertificateRequest, RequestError, RequestedKey};
 use crate::revocation::Revocations;
 use crate::signer::Signer;
 
@@ -65,6 +65,9 @@ pub enum IssueError {
     /// The certificate would have ended before it began.
     #[error("a life of no length")]
     NoLife,
+    /// The public key is none that a certificate is issued for.
+    #[error("the key cannot be used: {0}")]
+    BadKey(RequestError),
     /// More authorities above a leaf than [`DEPTH_LIMIT`].
     #[error("more than {DEPTH_LIMIT} authorities above a certificate")]
     TooDeep,
@@ -88,6 +91,9 @@ pub enum RestoreError {
     /// The first certificate is not an authority's.
     #[error("the certificate of `{0}` is not an authority's")]
     NoAuthority(String),
+    /// The public key is none that a certificate is issued for.
+    #[error("the key cannot be used: {0}")]
+    BadKey(RequestError),
     /// More authorities above a leaf than [`DEPTH_LIMIT`].
     #[error("more than {DEPTH_LIMIT} authorities above a certificate")]
     TooDeep,
@@ -265,20 +271,43 @@ impl Authority {
     ///
     /// If there is no name, a name is none, or the authority has run out.
     pub fn issue_server(&mut self, names: &[String], validity: Validity) -> Result<Credentials, IssueError> {
-        let first = names.first().ok_or(IssueError::NoName)?;
-        if names.len() > NAMES_LIMIT {
-            return Err(IssueError::TooManyNames { count: names.len() });
-        }
-        let alternatives = names.iter().map(|name| server_name(name)).collect::<Result<Vec<_>, _>>()?;
+        let alternatives = server_names(names)?;
         let (not_before, not_after) = self.dates(validity)?;
         let key = self.crypto.p256_key(&mut self.random);
         let signer = signer_of(&key);
-        let mut params = leaf_params(first, fresh_serial(&mut self.random), not_before, not_after);
+        let mut params = leaf_params(&names[0], fresh_serial(&mut self.random), not_before, not_after);
         params.subject_alt_names = alternatives;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let mut chain = vec![self.sign(&params, &signer)];
-        chain.extend(self.issuers().iter().cloned());
-        Ok(Credentials { chain, key })
+        Ok(Credentials { chain: self.chain_of(self.sign(&params, &signer)), key })
+    }
+
+    /// Issues a certificate for a server that has a key already; `public_key_info` is its SubjectPublicKeyInfo (DER),
+    /// under the same limits as in a request. A server with an RSA key may decrypt with it, too: clients of old TLS
+    /// send their secrets so. Returns the leaf and the intermediates, not the root.
+    ///
+    /// # Errors
+    ///
+    /// As [`Authority::issue_server`], and if the key is none that can be served with.
+    pub fn issue_server_for(
+        &mut self,
+        names: &[String],
+        public_key_info: &[u8],
+        validity: Validity,
+    ) -> Result<Vec<CertificateDer<'static>>, IssueError> {
+        let alternatives = server_names(names)?;
+        let key = RequestedKey::read(public_key_info).map_err(IssueError::BadKey)?;
+        let (not_before, not_after) = self.dates(validity)?;
+        let mut params = leaf_params(&names[0], fresh_serial(&mut self.random), not_before, not_after);
+        params.subject_alt_names = alternatives;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        if key.is_rsa() {
+            params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
+        }
+        Ok(self.chain_of(self.sign(&params, &key)))
+    }
+
+    fn chain_of(&self, leaf: CertificateDer<'static>) -> Vec<CertificateDer<'static>> {
+        std::iter::once(leaf).chain(self.issuers().iter().cloned()).collect()
     }
 
     /// Issues a user's certificate for client authentication. Of the request only the public key counts.
@@ -356,6 +385,16 @@ impl Authority {
         let certificate = params.signed_by(key, &self.issuer).expect("checked names and dates always encode");
         certificate.der().clone()
     }
+}
+
+fn server_names(names: &[String]) -> Result<Vec<SanType>, IssueError> {
+    if names.is_empty() {
+        return Err(IssueError::NoName);
+    }
+    if names.len() > NAMES_LIMIT {
+        return Err(IssueError::TooManyNames { count: names.len() });
+    }
+    names.iter().map(|name| server_name(name)).collect()
 }
 
 fn signer_of(key: &PrivateKeyDer<'_>) -> Signer {

@@ -116,6 +116,25 @@ pub(crate) struct RequestedKey {
     bits: Vec<u8>,
 }
 
+impl RequestedKey {
+    /// Reads a SubjectPublicKeyInfo (DER), under the limits for requests.
+    pub(crate) fn read(public_key_info: &[u8]) -> Result<RequestedKey, RequestError> {
+        if public_key_info.len() > REQUEST_LIMIT {
+            return Err(RequestError::TooLarge { octets: public_key_info.len() });
+        }
+        let (rest, info) = SubjectPublicKeyInfo::from_der(public_key_info)
+            .map_err(|why| RequestError::Malformed(why.to_string()))?;
+        if !rest.is_empty() {
+            return Err(RequestError::Malformed(format!("{} octets follow it", rest.len())));
+        }
+        check_key(&info)
+    }
+
+    pub(crate) fn is_rsa(&self) -> bool {
+        std::ptr::eq(self.algorithm, &PKCS_RSA_SHA256)
+    }
+}
+
 impl PublicKeyData for RequestedKey {
     fn der_bytes(&self) -> &[u8] {
         &self.bits

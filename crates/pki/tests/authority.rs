@@ -5,8 +5,11 @@ use std::time::Duration;
 use net::tls::{ClientTls, NameCheck, ServerTls, TlsError, TlsSession};
 use net::{Crypto, Random, Time, Wall, WallClock};
 use pki::authority::RestoreError;
-use pki::{Authority, Certificate, IssueError, Reason, Revocations, Serial, Validity, pem};
+use pki::{
+    Authority, Certificate, CertificateRequest, IssueError, Reason, Revocations, Serial, Validity, pem,
+};
 use proptest::prelude::*;
+use rustls_pki_types::pem::PemObject as _;
 
 fn issue_time() -> Wall {
     Wall::parse("2018-10-09T09:00:00Z").expect("a date")
@@ -62,6 +65,34 @@ fn rustls_takes_servers_at_every_chain_length_and_for_the_right_reasons_only() {
         let elsewhere = handshake(&server, issuing, "fe2.contoso.example", day(1));
         assert!(matches!(elsewhere, Err(TlsError::WrongName { .. })), "{elsewhere:?}");
     }
+}
+
+#[test]
+fn a_server_gets_a_certificate_for_the_key_it_has() {
+    let mut root = authority("Contoso Root");
+    let names = ["fe.contoso.example".to_owned()];
+    let key_of = |request: &str| {
+        let der = rustls_pki_types::CertificateSigningRequestDer::from_pem_slice(request.as_bytes());
+        let request = CertificateRequest::parse(&der.expect("a request in PEM"));
+        request.expect("a good request").public_key_info()
+    };
+    let rsa = key_of(include_str!("requests/rsa2048.pem"));
+    let p256 = key_of(include_str!("requests/p256.pem"));
+    // RFC 5280 §4.2.1.3: digitalSignature (0x80), for an RSA key with keyEncipherment (0x20).
+    for (key, usages) in [(&rsa, [3, 2, 5, 0xA0]), (&p256, [3, 2, 7, 0x80])] {
+        let chain = root.issue_server_for(&names, key, month()).expect("a certificate");
+        assert_eq!(chain.len(), 1);
+        let leaf = Certificate::read(&chain[0]).expect("a certificate");
+        assert_eq!((&leaf.dns_names[..], &leaf.public_key_info), (&names[..], key));
+        assert!(leaf.is_for_server_auth && !leaf.is_authority);
+        assert!(chain[0].windows(4).any(|octets| octets == usages), "{usages:?}");
+    }
+    let refused = |root: &mut Authority, names: &[String], key: &[u8]| {
+        root.issue_server_for(names, key, month()).expect_err("no certificate")
+    };
+    assert!(matches!(refused(&mut root, &names, b"no key"), IssueError::BadKey(_)));
+    assert!(matches!(refused(&mut root, &names, &[&rsa[..], &[0]].concat()), IssueError::BadKey(_)));
+    assert_eq!(refused(&mut root, &[], &rsa), IssueError::NoName);
 }
 
 #[test]

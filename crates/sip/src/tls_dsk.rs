@@ -4,10 +4,15 @@
 //! the initiator's hello, the acceptor's hello to done, the initiator's certificate to finished, the acceptor's
 //! finished. After it both sides hold the same [`SaKeys`]; no byte of data ever travels inside.
 //!
-//! The engine is rustls, TLS 1.2 only. The published text names TLS 1.0 to 1.2; 1.3 has another exporter.
+//! Two engines stand behind one step. Phones of today meet rustls, TLS 1.2 only: the published text names TLS 1.0 to
+//! 1.2, and 1.3 has another exporter. Clients that know nothing newer than TLS 1.1, pidgin-sipe among them, meet the
+//! server's side of TLS 1.0 if the server has an RSA certificate for them ([`Setup::with_rsa`]); the hello decides.
 
 mod header;
+mod hello;
+mod legacy;
 mod modern;
+mod reader;
 mod records;
 
 use std::sync::Arc;
@@ -22,7 +27,7 @@ use thiserror::Error;
 
 pub use crate::signature::SaKeys;
 pub use header::{acceptor_flight, challenge, challenge_in, initiator_flight};
-pub use modern::Setup;
+pub use legacy::{NotRsaKey, RsaIdentity, RsaKey};
 
 /// The longest flight that is taken, in octets of TLS records.
 pub const FLIGHT_OCTETS_MAX: usize = 32 * 1024;
@@ -58,12 +63,27 @@ pub enum DskError {
     /// A flight is not a row of whole handshake records.
     #[error("not a flight of TLS records: {0}")]
     NotRecords(&'static str),
+    /// Records that are good, but with other handshake messages than are due.
+    #[error("not the handshake messages that are due: {0}")]
+    NotMessages(&'static str),
     /// Something follows the Finished message.
     #[error("more octets behind the end of the handshake")]
     Trailing,
     /// The other side does not speak TLS 1.2.
     #[error("the other side does not speak TLS 1.2")]
     Version,
+    /// An old client's hello says that a newer one failed (RFC 7507), and newer versions are spoken here.
+    #[error("the other side has fallen back from a version that is spoken here")]
+    FallenBack,
+    /// An old client knows no suite that is known here.
+    #[error("no cipher suite in common")]
+    NoCommonSuite,
+    /// An old client's signature is not one of its certificate's key.
+    #[error("the other side does not hold its certificate's key")]
+    BadSignature,
+    /// An old client's Finished message does not fit the handshake: changed on the way, or with other secrets.
+    #[error("the other side's Finished message does not fit the handshake")]
+    BadFinished,
     /// The other side showed no certificate.
     #[error("the other side showed no certificate")]
     NoCertificate,
@@ -115,28 +135,61 @@ pub fn encode_flight(flight: &[u8]) -> String {
     STANDARD.encode(flight)
 }
 
-/// What runs inside the flights; an older TLS may one day stand beside rustls.
+/// Whether a first flight is the hello of a client that only [`Setup::with_rsa`] can serve: one that knows nothing
+/// newer than TLS 1.1, or none of the modern engine's suites.
+pub fn is_old_hello(flight: &[u8], crypto: Crypto) -> bool {
+    if flight.len() > FLIGHT_OCTETS_MAX {
+        return false;
+    }
+    hello::ClientHello::read(flight).is_ok_and(|(hello, _)| hello.is_old(&modern::suites(crypto)))
+}
+
+/// What an acceptor shows and whom it asks, made once for many handshakes.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    modern: modern::Setup,
+    verifier: Arc<dyn ClientCertVerifier>,
+    rsa: Option<Arc<RsaIdentity>>,
+}
+
+impl Setup {
+    /// Serves old clients as well, and shows them this.
+    pub fn with_rsa(mut self, identity: Arc<RsaIdentity>) -> Setup {
+        self.rsa = Some(identity);
+        self
+    }
+}
+
+/// What runs inside the flights.
 #[derive(Debug)]
 enum Engine {
     Modern(Box<modern::Session>),
+    Legacy(Box<legacy::Session>),
     Over,
 }
 
-/// What is the same for both sides: limits, and the end.
+/// What an acceptor needs when the first flight decides the engine.
+#[derive(Debug)]
+struct Choice {
+    crypto: Crypto,
+    legacy: Option<Box<legacy::Session>>,
+}
+
+/// What is the same for both sides and both engines: limits, and the end.
 #[derive(Debug)]
 struct Context {
     engine: Engine,
-    /// An acceptor before the first flight, which decides the engine.
-    awaits_hello: bool,
+    /// An acceptor has it before its first flight.
+    choice: Option<Choice>,
     octets: usize,
     alert: Vec<u8>,
     peer: Option<CertificateDer<'static>>,
 }
 
 impl Context {
-    fn new(session: modern::Session, awaits_hello: bool) -> Context {
+    fn new(session: modern::Session, choice: Option<Choice>) -> Context {
         let engine = Engine::Modern(Box::new(session));
-        Context { engine, awaits_hello, octets: 0, alert: Vec::new(), peer: None }
+        Context { engine, choice, octets: 0, alert: Vec::new(), peer: None }
     }
 
     fn step(&mut self, flight: &[u8], now: Wall, random: &mut Random) -> Result<Reply, DskError> {
@@ -155,14 +208,12 @@ impl Context {
         if self.octets > CONTEXT_OCTETS_MAX {
             return Err(DskError::ContextTooLong);
         }
+        if let Some(choice) = self.choice.take() {
+            self.choose(choice, flight)?;
+        }
         match &mut self.engine {
             Engine::Over => Err(DskError::Over),
-            Engine::Modern(_) if self.awaits_hello && records::is_old_hello(flight) => {
-                self.alert = records::PROTOCOL_VERSION_ALERT.to_vec();
-                Err(DskError::Version)
-            }
             Engine::Modern(session) => {
-                self.awaits_hello = false;
                 let result = session.step(flight, now, random);
                 if result.is_err() {
                     self.alert = session.take_output();
@@ -170,6 +221,29 @@ impl Context {
                 self.peer = session.peer_certificate();
                 result
             }
+            Engine::Legacy(session) => {
+                let result = session.step(flight, now, random);
+                if result.is_err() {
+                    self.alert = records::HANDSHAKE_FAILURE_ALERT.to_vec();
+                }
+                self.peer = session.peer_certificate();
+                result
+            }
+        }
+    }
+
+    /// Chooses the engine by the first flight. What is no hello is left to the modern engine to refuse.
+    fn choose(&mut self, choice: Choice, flight: &[u8]) -> Result<(), DskError> {
+        match choice.legacy {
+            Some(session) if is_old_hello(flight, choice.crypto) => {
+                self.engine = Engine::Legacy(session);
+                Ok(())
+            }
+            None if records::claims_to_be_old(flight) => {
+                self.alert = records::PROTOCOL_VERSION_ALERT.to_vec();
+                Err(DskError::Version)
+            }
+            Some(_) | None => Ok(()),
         }
     }
 }
@@ -193,7 +267,7 @@ impl Initiator {
         random: &mut Random,
     ) -> Result<Initiator, DskError> {
         let session = modern::Session::initiator(client, trust, target, crypto, random)?;
-        Ok(Initiator(Context::new(session, false)))
+        Ok(Initiator(Context::new(session, None)))
     }
 
     /// Takes the server's flight in, at the time that the phone's own clock says.
@@ -227,7 +301,13 @@ impl Acceptor {
     ///
     /// If rustls will not start a session.
     pub fn new(setup: &Setup, random: &mut Random) -> Result<Acceptor, DskError> {
-        Ok(Acceptor(Context::new(modern::Session::acceptor(setup, random)?, true)))
+        let session = modern::Session::acceptor(&setup.modern, random)?;
+        let legacy = setup
+            .rsa
+            .as_ref()
+            .map(|identity| Box::new(legacy::Session::new(identity.clone(), setup.verifier.clone())));
+        let choice = Choice { crypto: setup.modern.crypto(), legacy };
+        Ok(Acceptor(Context::new(session, Some(choice))))
     }
 
     /// Takes the client's flight in, at the time that the server's clock says.
@@ -261,7 +341,8 @@ pub fn acceptor_setup(
     crypto: Crypto,
     random: &mut Random,
 ) -> Result<Setup, DskError> {
-    Setup::new(server, verifier, crypto, random)
+    let modern = modern::Setup::new(server, verifier.clone(), crypto, random)?;
+    Ok(Setup { modern, verifier, rsa: None })
 }
 
 #[cfg(test)]

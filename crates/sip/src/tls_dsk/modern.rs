@@ -40,9 +40,16 @@ impl TimeProvider for Clock {
     }
 }
 
+/// The numbers of the suites that this engine knows.
+pub(super) fn suites(crypto: Crypto) -> Vec<u16> {
+    let provider = crypto.provider();
+    let of_tls_1_2 = provider.cipher_suites.iter().filter(|suite| suite.tls13().is_none());
+    of_tls_1_2.map(|suite| suite.suite().into()).collect()
+}
+
 /// What an acceptor shows and whom it asks, made once for many handshakes.
 #[derive(Clone, Debug)]
-pub struct Setup {
+pub(super) struct Setup {
     config: Arc<ServerConfig>,
     clock: Arc<Clock>,
     crypto: Crypto,
@@ -67,6 +74,10 @@ impl Setup {
         // handshake looks at the certificate again.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(Setup { config: Arc::new(config), clock, crypto })
+    }
+
+    pub(super) fn crypto(&self) -> Crypto {
+        self.crypto
     }
 }
 
@@ -191,7 +202,8 @@ fn own_fault(why: Error) -> DskError {
     DskError::Refused(TlsError::Protocol(why.to_string()))
 }
 
-fn translate(why: &Error, target: &str, now: Wall) -> DskError {
+/// What rustls says, in words of the handshake.
+pub(super) fn translate(why: &Error, target: &str, now: Wall) -> DskError {
     match why {
         Error::AlertReceived(alert) => DskError::PeerRefused(match alert {
             AlertDescription::CertificateExpired => PeerRefusal::Expired,

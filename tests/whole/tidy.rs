@@ -11,10 +11,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("net", &[]),
     ("pki", &["net"]),
     ("sip", &["net"]),
+    ("media", &["net"]),
     ("site", &["net"]),
     ("identity", &["net"]),
     ("registrar", &["net", "sip", "pki"]),
-    ("vvx", &["net", "sip", "pki"]),
+    ("vvx", &["net", "sip", "media", "pki"]),
     ("scenario", &["net", "pki", "sip", "site", "identity", "registrar", "vvx"]),
     ("lab", &["scenario", "net", "pki"]),
     ("wire", &["scenario", "net", "pki"]),
@@ -24,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const TESTS_MAY_USE: &[(&str, &[&str])] = &[("sip", &["pki"])];
 
 /// Crates whose actors get time, chance and octets handed to them, and take none.
-const ACTORS: &[&str] = &["net", "pki", "sip", "site", "identity", "registrar", "vvx", "scenario"];
+const ACTORS: &[&str] = &["net", "pki", "sip", "media", "site", "identity", "registrar", "vvx", "scenario"];
 
 /// Crates that reach the machine.
 const REACH_THE_MACHINE: &[&str] =

@@ -51,6 +51,10 @@ pub struct Run {
     /// Write a report of each story into this folder: its tale, its ladder, its phones' logs, its outcome
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
+    /// Capture what the network carries into this pcapng file, which Wireshark opens: packets, remarks on what happened,
+    /// and the secrets that open TLS. For one telling of one story
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Write the outcomes as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,

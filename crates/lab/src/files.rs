@@ -109,6 +109,27 @@ pub fn write_secret(path: &Path, text: &[u8]) -> Result<(), String> {
     let fail = |why: std::io::Error| format!("{}: cannot be written: {}", path.display(), spell(&why));
     make_folders(path).map_err(fail)?;
     let fresh = path.with_extension("new");
+    #[expect(clippy::disallowed_methods, reason = "this is where files go out")]
+    let mut file = secret_options().open(&fresh).map_err(fail)?;
+    file.write_all(text).and_then(|()| file.sync_all()).map_err(fail)?;
+    #[expect(clippy::disallowed_methods, reason = "this is where files go out")]
+    fs::rename(&fresh, path).map_err(fail)
+}
+
+/// Opens a file that only its owner may read, to be written as it grows; what it held is gone.
+///
+/// # Errors
+///
+/// A sentence with the path and what went wrong.
+pub fn open_secret(path: &Path) -> Result<File, String> {
+    let fail = |why: std::io::Error| format!("{}: cannot be written: {}", path.display(), spell(&why));
+    make_folders(path).map_err(fail)?;
+    #[expect(clippy::disallowed_methods, reason = "this is where files go out")]
+    secret_options().open(path).map_err(fail)
+}
+
+/// How files are opened that only their owner may read.
+fn secret_options() -> fs::OpenOptions {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
@@ -116,11 +137,7 @@ pub fn write_secret(path: &Path, text: &[u8]) -> Result<(), String> {
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
-    #[expect(clippy::disallowed_methods, reason = "this is where files go out")]
-    let mut file = options.open(&fresh).map_err(fail)?;
-    file.write_all(text).and_then(|()| file.sync_all()).map_err(fail)?;
-    #[expect(clippy::disallowed_methods, reason = "this is where files go out")]
-    fs::rename(&fresh, path).map_err(fail)
+    options
 }
 
 fn make_folders(path: &Path) -> std::io::Result<()> {

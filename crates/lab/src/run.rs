@@ -55,6 +55,10 @@ pub fn run(arguments: &Run) -> u8 {
     // What is made once for all stories is start-up, and no story's cost.
     scenario::run::prepare();
     let jobs = jobs(&read, arguments);
+    if let Err(why) = one_trace(&read, &jobs, arguments) {
+        eprintln!("lab: {why}");
+        return BROKEN;
+    }
     let mut printer = Printer::new(arguments, colour);
     let done = tell_all(&read, &jobs, arguments, colour, &mut printer);
     let mut broken = false;
@@ -123,6 +127,22 @@ fn jobs(read: &[Story], arguments: &Run) -> Vec<Job> {
     jobs
 }
 
+/// A trace file has room for one telling.
+fn one_trace(read: &[Story], jobs: &[Job], arguments: &Run) -> Result<(), String> {
+    let Some(path) = &arguments.trace else { return Ok(()) };
+    let path = path.display();
+    let why = match (jobs, read) {
+        ([_], _) => return Ok(()),
+        ([], _) => return Err(format!("--trace {path}: there is nothing to tell")),
+        (_, [_, _, ..]) => format!("{} stories; name one of them", read.len()),
+        (_, [story]) if story.cases.len() > 1 => {
+            format!("the {} rows of the table of {}", story.cases.len(), story.file)
+        }
+        _ => format!("{} seeds; give one with --seed", jobs.len()),
+    };
+    Err(format!("--trace {path}: one file cannot hold the captures of {why}"))
+}
+
 /// Tells every job, each on one core, and hands what came of them to the printer in the jobs' order.
 fn tell_all(
     read: &[Story],
@@ -148,7 +168,7 @@ fn tell_all(
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(job) = jobs.get(index) else { return };
-                    let done = tell_one(&read[job.story], *job, colour, reports);
+                    let done = tell_one(&read[job.story], *job, colour, reports, arguments.trace.as_deref());
                     let mut waiting = waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     waiting.insert(index, done);
                     arrived.notify_all();
@@ -176,9 +196,22 @@ fn tell_all(
     all
 }
 
-fn tell_one(story: &Story, job: Job, colour: Colour, reports: Reports) -> Result<Done, String> {
+fn tell_one(
+    story: &Story,
+    job: Job,
+    colour: Colour,
+    reports: Reports,
+    trace: Option<&Path>,
+) -> Result<Done, String> {
     let used_before = thread_cpu_time();
-    let (outcome, told) = scenario::run::tell(story, &story.cases[job.case], job.seed, colour)?;
+    let case = &story.cases[job.case];
+    let (outcome, told) = match trace {
+        None => scenario::run::tell(story, case, job.seed, colour)?,
+        Some(path) => {
+            let file = Box::new(files::open_secret(path)?);
+            scenario::run::tell_traced(story, case, job.seed, colour, file)?
+        }
+    };
     let took = thread_cpu_time().saturating_sub(used_before);
     let ladder = reports.ladder.then(|| {
         use scenario::World as _;

@@ -255,3 +255,25 @@ fn the_schema_is_json_and_the_verbs_are_text() {
     assert_eq!(said.status, Some(0));
     assert!(said.out.contains("power-cut"), "{}", said.out);
 }
+
+#[test]
+fn one_trace_file_holds_one_telling() {
+    let desk = Desk::new("trace").with("a.yaml", WELL).with("b.yaml", WELL);
+    let said = desk.lab(&["run", "a.yaml", "--trace", "out/a.pcapng"]);
+    assert_eq!(said.status, Some(0), "{}", said.err);
+    #[expect(clippy::disallowed_methods, reason = "the test reads what the tool wrote")]
+    let file = std::fs::read(desk.0.join("out/a.pcapng")).expect("the capture is there");
+    assert_eq!(file[..4], [0x0a, 0x0d, 0x0d, 0x0a], "a pcapng file begins like this");
+    for (arguments, wanted) in [
+        (&["run", "a.yaml", "b.yaml", "--trace", "x.pcapng"][..], "2 stories"),
+        (&["run", "a.yaml", "--seeds", "1..3", "--trace", "x.pcapng"], "3 seeds"),
+    ] {
+        let said = desk.lab(arguments);
+        assert_eq!(said.status, Some(2));
+        assert!(said.err.contains(wanted) && said.err.contains("x.pcapng"), "{}", said.err);
+    }
+    assert!(!desk.0.join("x.pcapng").exists());
+    let said = desk.lab(&["run", "a.yaml", "--trace", "lab.yaml/x.pcapng"]);
+    assert_eq!(said.status, Some(2));
+    assert!(said.err.contains("lab.yaml/x.pcapng: cannot be written"), "{}", said.err);
+}

@@ -12,6 +12,7 @@ mod link;
 mod power;
 mod queue;
 mod stream;
+mod tap;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +26,8 @@ pub use self::link::LinkModel;
 use self::disk::{DiskModel, Written};
 use self::link::Segment;
 use self::queue::Queue;
-use self::stream::{Connection, Piece, Side};
+use self::stream::{Connection, Piece, Queued, Side};
+use self::tap::Tap;
 use crate::journal::{Entry, Journal, Note};
 use crate::node::{
     Closed, Datagram, Disk, Effect, Input, Keep, ListenSecurity, Node, NodeId, Outbox, RecordId, StreamId,
@@ -60,9 +62,9 @@ pub struct SegmentId(pub usize);
 
 #[derive(Debug)]
 enum Event {
-    Datagram { to: NodeId, cycle: u32, datagram: Datagram },
+    Datagram { to: NodeId, cycle: u32, datagram: Datagram, is_tapped: bool },
     Wake { who: NodeId, at: Time },
-    Piece { connection: u64, from: Side, piece: Piece },
+    Piece { connection: u64, from: Side, queued: Queued },
     Repeat { connection: u64, from: Side },
     HandshakeLimit { connection: u64 },
     Written { who: NodeId, cycle: u32 },
@@ -102,6 +104,8 @@ pub struct Sim<N> {
     next_connection: u64,
     rules: Rules,
     journal: Journal,
+    /// Who listens on the network, if anybody does.
+    tap: Option<Box<Tap>>,
 }
 
 impl<N: Node> Sim<N> {
@@ -118,12 +122,14 @@ impl<N: Node> Sim<N> {
             next_connection: 0,
             rules: Rules::default(),
             journal: Journal::default(),
+            tap: None,
         }
     }
 
     /// Adds a segment: everybody behind one switch, with an uplink that behaves like `uplink`.
     pub fn add_segment(&mut self, name: &str, uplink: LinkModel) -> SegmentId {
         self.segments.push(Segment::new(self.seed, name, uplink));
+        self.tap_segment(name);
         SegmentId(self.segments.len() - 1)
     }
 
@@ -202,8 +208,9 @@ impl<N: Node> Sim<N> {
 
     /// Writes a remark of the stage itself into the journal.
     pub fn stage_note(&mut self, text: impl Into<String>) {
-        let entry = Entry { at: self.now, who: None, note: Note::Stage(text.into()), peer: None };
-        self.journal.add(entry);
+        let note = Note::Stage(text.into());
+        self.tap_note(None, &note);
+        self.journal.add(Entry { at: self.now, who: None, note, peer: None });
     }
 
     /// The hash over every packet on each lane of each link, in the order in which segments were added.
@@ -233,6 +240,7 @@ impl<N: Node> Sim<N> {
 
     fn stage(&mut self, who: NodeId, text: &str) {
         let note = Note::Stage(text.to_owned());
+        self.tap_note(Some(who), &note);
         self.journal.add(Entry { at: self.now, who: Some(who), note, peer: None });
     }
 
@@ -249,6 +257,7 @@ impl<N: Node> Sim<N> {
             Note::Screen { .. } | Note::Event { .. } | Note::Log(_) | Note::Stage(_) => None,
         };
         let peer = peer.map(|peer| self.journal.name(peer).to_owned());
+        self.tap_note(Some(who), &note);
         self.journal.add(Entry { at: self.now, who: Some(who), note, peer });
     }
 
@@ -281,7 +290,10 @@ impl<N: Node> Sim<N> {
                 }
                 Effect::Unlisten(Transport::Udp, port) => drop(self.slot_mut(who).udp.remove(&port)),
                 Effect::Unlisten(Transport::Tcp, port) => drop(self.slot_mut(who).tcp.remove(&port)),
-                Effect::Address(address) => self.slot_mut(who).address = address,
+                Effect::Address(address) => {
+                    self.slot_mut(who).address = address;
+                    self.tap_address(who, address);
+                }
                 Effect::Keep(id, keep) => power_is_cut |= self.keep(who, id, keep),
                 Effect::Note(note) => self.note(who, note),
             }
@@ -316,9 +328,13 @@ impl<N: Node> Sim<N> {
 
     fn take_event(&mut self, event: Event) {
         match event {
-            Event::Datagram { to, cycle, datagram } => {
+            Event::Datagram { to, cycle, datagram, is_tapped } => {
                 let slot = self.slot(to);
-                if slot.is_on && slot.cycle == cycle && slot.udp.contains(&datagram.to.port()) {
+                let is_taken = slot.is_on && slot.cycle == cycle && slot.udp.contains(&datagram.to.port());
+                if is_tapped {
+                    self.tap_arrival(to, &datagram, is_taken);
+                }
+                if is_taken {
                     self.handle(to, Input::Datagram(datagram));
                 }
             }
@@ -339,7 +355,7 @@ impl<N: Node> Sim<N> {
                 }
             }
             Event::NoRoute { who, cycle, stream, to } => self.no_route(who, cycle, stream, to),
-            Event::Piece { connection, from, piece } => self.arrive(connection, from, piece),
+            Event::Piece { connection, from, queued } => self.arrive(connection, from, queued),
             Event::Repeat { connection, from } => self.repeat(connection, from),
             Event::HandshakeLimit { connection: id } => {
                 let Some(connection) = self.connections.get(&id) else { return };

@@ -75,6 +75,9 @@ pub fn prepare() {
     crate::cast::prepare();
 }
 
+/// Where a capture of a telling goes.
+pub type TraceFile = Box<dyn std::io::Write + Send>;
+
 /// Tells one case of a story with a seed, and gives back the cast as the story left it.
 ///
 /// # Errors
@@ -83,6 +86,19 @@ pub fn prepare() {
 pub fn tell_case(case: &Case, seed: u64) -> Result<Told, String> {
     let cast = Cast::build(&case.lab, &case.phones, seed).map_err(|why| why.to_string())?;
     Ok(Director::new(cast).tell(&case.steps))
+}
+
+/// The same, and what the network carries is written into `trace` as a pcapng file; `about` stands in the file.
+///
+/// # Errors
+///
+/// If the lab cannot be built or the file cannot be written, why not, in a sentence.
+pub fn tell_case_traced(case: &Case, seed: u64, about: &str, trace: TraceFile) -> Result<Told, String> {
+    let mut cast = Cast::build(&case.lab, &case.phones, seed).map_err(|why| why.to_string())?;
+    cast.world.start_capture(case.lab.epoch, about, trace);
+    let mut told = Director::new(cast).tell(&case.steps);
+    told.cast.world.finish_capture().map_err(|why| format!("the capture cannot be written: {why}"))?;
+    Ok(told)
 }
 
 /// Tells one case of a story and reports what came of it. Without a seed, the lab's own counts.
@@ -98,5 +114,24 @@ pub fn tell(
 ) -> Result<(Outcome, Told), String> {
     let seed = seed.unwrap_or(case.lab.seed);
     let told = tell_case(case, seed)?;
+    Ok((Outcome::new(story, case.name.as_deref(), seed, &told, colour), told))
+}
+
+/// The same as [`tell`], and what the network carries is written into `trace` as a pcapng file.
+///
+/// # Errors
+///
+/// If the lab cannot be built or the file cannot be written, why not, in a sentence.
+pub fn tell_traced(
+    story: &Story,
+    case: &Case,
+    seed: Option<u64>,
+    colour: Colour,
+    trace: TraceFile,
+) -> Result<(Outcome, Told), String> {
+    let seed = seed.unwrap_or(case.lab.seed);
+    let row = case.name.as_ref().map_or_else(String::new, |row| format!(" ({row})"));
+    let about = format!("{}{row}\n{}, seed {seed}", story.name, story.file);
+    let told = tell_case_traced(case, seed, &about, trace)?;
     Ok((Outcome::new(story, case.name.as_deref(), seed, &told, colour), told))
 }

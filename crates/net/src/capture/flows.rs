@@ -74,7 +74,7 @@ struct State {
     first: [u32; 2],
     /// How many octets each end has got from the other, its FIN counted as one; `None` before the other's SYN.
     got: [Option<u64>; 2],
-    /// How many octets each end has sent in [`Capture::data`].
+    /// How many octets each end has been seen to send, its FIN counted as one.
     sent: [u64; 2],
     has_closed: [bool; 2],
 }
@@ -122,6 +122,16 @@ impl Capture {
 
     /// An end's segment was seen. `remark` is a comment on it alone: that it was lost, say.
     pub fn segment(&mut self, at: Time, flow: Flow, from: End, segment: Segment<'_>, remark: Option<&str>) {
+        let sent = match segment {
+            Segment::Syn => 0,
+            Segment::Data { offset, octets } => offset + octets.len() as u64,
+            Segment::Fin { offset } => offset + 1,
+            Segment::Rst { offset } => offset,
+        };
+        if let Some(state) = self.flows.states.get_mut(&flow) {
+            let before = &mut state.sent[from.index()];
+            *before = sent.max(*before);
+        }
         match segment {
             Segment::Syn => self.put(at, flow, from, 0, Flags { syn: true, ..Flags::default() }, &[], remark),
             Segment::Data { offset, octets } => {
@@ -152,14 +162,19 @@ impl Capture {
     }
 
     /// The same as [`Capture::got`], and a segment of its own says so.
-    pub fn acknowledge(&mut self, at: Time, flow: Flow, by: End, octets: u64, offset: u64) {
+    pub fn acknowledge(&mut self, at: Time, flow: Flow, by: End, octets: u64) {
         self.got(flow, by, octets);
-        self.put(at, flow, by, offset + 1, Flags::default(), &[], None);
+        let sent = self.sent(flow, by);
+        self.put(at, flow, by, sent + 1, Flags::default(), &[], None);
     }
 
     /// The connection is over; nothing more is told of it.
     pub fn forget(&mut self, flow: Flow) {
         self.flows.states.remove(&flow);
+    }
+
+    fn sent(&self, flow: Flow, by: End) -> u64 {
+        self.flows.states.get(&flow).map_or(0, |state| state.sent[by.index()])
     }
 
     #[expect(clippy::too_many_arguments, reason = "a segment says that much")]
@@ -200,22 +215,19 @@ impl Capture {
         self.segment(at, flow, End::Client, Segment::Syn, None);
         self.got(flow, End::Server, 0);
         self.segment(at, flow, End::Server, Segment::Syn, None);
-        self.acknowledge(at, flow, End::Client, 0, 0);
+        self.acknowledge(at, flow, End::Client, 0);
         flow
     }
 
     /// An end sent octets, and the other got them. What comes after the end said that nothing follows is not shown.
     pub fn data(&mut self, at: Time, flow: Flow, from: End, octets: &[u8]) {
-        let Some(state) = self.flows.states.get_mut(&flow) else { return };
+        let Some(state) = self.flows.states.get(&flow) else { return };
         if octets.is_empty() || state.has_closed[from.index()] {
             return;
         }
         let offset = state.sent[from.index()];
-        let (sent, back) = (offset + octets.len() as u64, state.sent[from.other().index()]);
-        let back = back + u64::from(state.has_closed[from.other().index()]);
-        state.sent[from.index()] = sent;
         self.segment(at, flow, from, Segment::Data { offset, octets }, None);
-        self.acknowledge(at, flow, from.other(), sent, back);
+        self.acknowledge(at, flow, from.other(), offset + octets.len() as u64);
     }
 
     /// An end said that nothing follows. After both did, the connection is forgotten.
@@ -224,11 +236,10 @@ impl Capture {
         if std::mem::replace(&mut state.has_closed[from.index()], true) {
             return;
         }
-        let (sent, far) = (state.sent[from.index()], from.other().index());
-        let back = state.sent[far] + u64::from(state.has_closed[far]);
-        let is_over = state.has_closed[far];
-        self.segment(at, flow, from, Segment::Fin { offset: sent }, None);
-        self.acknowledge(at, flow, from.other(), sent + 1, back);
+        let offset = state.sent[from.index()];
+        let is_over = state.has_closed[from.other().index()];
+        self.segment(at, flow, from, Segment::Fin { offset }, None);
+        self.acknowledge(at, flow, from.other(), offset + 1);
         if is_over {
             self.forget(flow);
         }
@@ -236,8 +247,7 @@ impl Capture {
 
     /// An end tore the connection down.
     pub fn reset(&mut self, at: Time, flow: Flow, from: End) {
-        let Some(state) = self.flows.states.get(&flow) else { return };
-        let offset = state.sent[from.index()] + u64::from(state.has_closed[from.index()]);
+        let offset = self.sent(flow, from);
         self.segment(at, flow, from, Segment::Rst { offset }, None);
         self.forget(flow);
     }

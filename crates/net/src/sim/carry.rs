@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::link::{Order, Passage};
+use super::tap::{DEAD, Fate};
 use super::{DATAGRAM_LIMIT, Event, FIRST_DYNAMIC_PORT, REORDER_DELAY, Sim};
 use crate::node::{Datagram, Node, NodeId, Transport};
 use crate::rule::{Packet, Verdict};
@@ -19,7 +20,8 @@ impl<N: Node> Sim<N> {
             datagram.from.set_ip(own);
         }
         let segment = self.slot(who).segment;
-        let receivers: Vec<NodeId> = if datagram.to.ip() == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        let is_broadcast = datagram.to.ip() == IpAddr::V4(Ipv4Addr::BROADCAST);
+        let receivers: Vec<NodeId> = if is_broadcast {
             let everybody = self.slots.iter().enumerate();
             let others =
                 everybody.filter(|(index, slot)| slot.segment == segment && *index != who.0 as usize);
@@ -27,10 +29,19 @@ impl<N: Node> Sim<N> {
         } else {
             self.owner_of(datagram.to.ip()).into_iter().collect()
         };
+        if is_broadcast {
+            self.tap_departure(who, None, &datagram, Fate::Arrives);
+        } else if receivers.is_empty() {
+            self.tap_departure(who, None, &datagram, Fate::InVain("nobody has this address"));
+        }
         let port = datagram.to.port();
         for to in receivers {
             let slot = self.slot(to);
             if !slot.is_on || !slot.udp.contains(&port) {
+                if !is_broadcast {
+                    let why = if slot.is_on { "nobody listens at this port" } else { DEAD };
+                    self.tap_departure(who, Some(to), &datagram, Fate::InVain(why));
+                }
                 continue;
             }
             let cycle = slot.cycle;
@@ -38,8 +49,10 @@ impl<N: Node> Sim<N> {
             let port = if port < FIRST_DYNAMIC_PORT { port } else { datagram.from.port() };
             let packet = Packet { from: who, to, transport: Transport::Udp, port, opens: false };
             let passage = self.pass(&packet, &datagram.payload, Order::Free);
+            let fate = if passage.arrival.is_some() { Fate::Arrives } else { Fate::Lost };
+            let is_tapped = !is_broadcast && self.tap_departure(who, Some(to), &datagram, fate);
             for at in [passage.arrival, passage.double].into_iter().flatten() {
-                self.queue.put(at, Event::Datagram { to, cycle, datagram: datagram.clone() });
+                self.queue.put(at, Event::Datagram { to, cycle, datagram: datagram.clone(), is_tapped });
             }
         }
     }

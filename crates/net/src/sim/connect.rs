@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::link::Order;
-use super::stream::{Connection, End, Half, Lost, Piece, Side};
+use super::stream::{Connection, End, Half, Lost, Piece, Queued, Side};
+use super::tap::{DEAD, Fate};
 use super::{CONNECTION_LIMIT, Event, FIRST_DYNAMIC_PORT, HANDSHAKE_LIMIT, Sim};
 use crate::crypto::Crypto;
 use crate::journal::Note;
@@ -37,6 +38,7 @@ impl<N: Node> Sim<N> {
             is_gone: false,
         };
         let far_cycle = self.slot(target).cycle;
+        let tapped = self.tap_dial([(local, self.slot(who).segment), (dial.to, self.slot(target).segment)]);
         let connection = Connection {
             ends: [end(who, cycle, local, Some(stream)), end(target, far_cycle, dial.to, None)],
             halves: [Half::default(), Half::default()],
@@ -45,6 +47,7 @@ impl<N: Node> Sim<N> {
                 Security::Plain => None,
                 Security::Tls(tls) => Some(tls),
             },
+            tapped,
         };
         let id = self.next_connection;
         self.next_connection += 1;
@@ -109,7 +112,7 @@ impl<N: Node> Sim<N> {
     pub(super) fn push(&mut self, id: u64, from: Side, piece: Piece) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let half = &mut connection.halves[from];
-        half.backlog.push_back(piece);
+        half.put(piece);
         if !half.is_stalled {
             self.drain(id, from);
         }
@@ -119,9 +122,9 @@ impl<N: Node> Sim<N> {
     pub(super) fn drain(&mut self, id: u64, from: Side) {
         loop {
             let Some(connection) = self.connections.get(&id) else { return };
-            let Some(piece) = connection.halves[from].backlog.front().cloned() else { return };
+            let Some(queued) = connection.halves[from].backlog.front().cloned() else { return };
             let (near, far) = (&connection.ends[from], &connection.ends[1 - from]);
-            let opens = matches!(piece, Piece::Syn | Piece::Rst);
+            let opens = matches!(queued.piece, Piece::Syn | Piece::Rst);
             let packet = Packet {
                 from: near.node,
                 to: far.node,
@@ -131,10 +134,16 @@ impl<N: Node> Sim<N> {
             };
             let far_slot = self.slot(far.node);
             let far_is_on = far_slot.is_on || far_slot.is_stopped;
-            let passage = self.pass(&packet, &piece.octets(), Order::Kept);
+            let passage = self.pass(&packet, &queued.piece.octets(), Order::Kept);
+            let fate = match passage.arrival {
+                None => Fate::Lost,
+                Some(_) if far_is_on => Fate::Arrives,
+                Some(_) => Fate::InVain(DEAD),
+            };
+            self.tap_piece_sent(id, from, &queued, fate);
             match passage.arrival.filter(|_| far_is_on) {
                 Some(at) => {
-                    self.queue.put(at, Event::Piece { connection: id, from, piece });
+                    self.queue.put(at, Event::Piece { connection: id, from, queued });
                     let half = &mut self.half_mut(id, from);
                     half.backlog.pop_front();
                     half.passed();
@@ -154,7 +163,7 @@ impl<N: Node> Sim<N> {
                 self.queue.put(self.now + wait, Event::Repeat { connection: id, from });
             }
             Lost::GiveUp => {
-                self.half_mut(id, from).backlog.clear();
+                self.half_mut(id, from).clear();
                 self.end_stream(id, from, Closed::TimedOut);
             }
         }
@@ -184,7 +193,8 @@ impl<N: Node> Sim<N> {
         end.stream = None;
         let is_over = connection.ends.iter().all(|end| end.is_gone);
         if is_over && connection.halves.iter().all(|half| half.backlog.is_empty()) {
-            self.connections.remove(&id);
+            let over = self.connections.remove(&id);
+            over.iter().for_each(|connection| self.tap_forget(connection));
         }
     }
 
@@ -195,7 +205,7 @@ impl<N: Node> Sim<N> {
         let slot = self.slot(node);
         if (!slot.is_on || slot.cycle != cycle) && !slot.is_stopped {
             // The sender lost its power; nobody is left to repeat anything.
-            self.half_mut(id, from).backlog.clear();
+            self.half_mut(id, from).clear();
             return self.end_is_gone(id, from);
         }
         self.half_mut(id, from).is_stalled = false;
@@ -209,11 +219,13 @@ impl<N: Node> Sim<N> {
         }
     }
 
-    pub(super) fn arrive(&mut self, id: u64, from: Side, piece: Piece) {
+    pub(super) fn arrive(&mut self, id: u64, from: Side, queued: Queued) {
         let to = 1 - from;
         let Some(connection) = self.connections.get(&id) else { return };
         let end = &connection.ends[to];
         let (who, cycle, is_gone) = (end.node, end.cycle, end.is_gone);
+        let is_taken = self.slot(who).is_on || self.slot(who).is_stopped;
+        self.tap_piece_arrived(id, from, &queued, is_taken);
         let slot = self.slot(who);
         if slot.is_stopped {
             return self.reset(id, to);
@@ -221,13 +233,13 @@ impl<N: Node> Sim<N> {
         if !slot.is_on {
             // It reached a dead device: the sender will repeat it.
             let half = self.half_mut(id, from);
-            half.backlog.push_front(piece);
+            half.backlog.push_front(queued);
             if !half.is_stalled {
                 self.repeat_later(id, from);
             }
             return;
         }
-        if let Piece::Syn = piece {
+        if let Piece::Syn = queued.piece {
             return self.accept(id);
         }
         if slot.cycle != cycle {
@@ -237,7 +249,7 @@ impl<N: Node> Sim<N> {
         if is_gone {
             return;
         }
-        match piece {
+        match queued.piece {
             Piece::Syn => {}
             Piece::SynAck => self.granted(id),
             Piece::Rst => {
@@ -255,7 +267,7 @@ impl<N: Node> Sim<N> {
 
     /// Answers a piece that reached `side`, which does not know the connection (any more).
     pub(super) fn reset(&mut self, id: u64, side: Side) {
-        self.half_mut(id, side).backlog.clear();
+        self.half_mut(id, side).clear();
         self.half_mut(id, side).passed();
         self.push(id, side, Piece::Rst);
         self.end_is_gone(id, side);
@@ -278,8 +290,9 @@ impl<N: Node> Sim<N> {
             ListenSecurity::Udp | ListenSecurity::Tcp => None,
             ListenSecurity::WebSocket(_) => return self.reset(id, 1),
             ListenSecurity::Tls(tls) => {
-                let slot = self.slot_mut(who);
-                match TlsSession::server(tls, Crypto::Seeded, &mut slot.tls_random) {
+                let secrets = self.tls_secrets();
+                let random = &mut self.slot_mut(who).tls_random;
+                match TlsSession::server_telling(tls, Crypto::Seeded, random, secrets.as_ref()) {
                     Ok(session) => Some(session),
                     Err(why) => {
                         let with = self.connections[&id].ends[0].address;
@@ -308,9 +321,9 @@ impl<N: Node> Sim<N> {
             return self.come_up(id, 0);
         };
         let who = connection.ends[0].node;
-        let now = self.now;
-        let slot = &mut self.slots[who.0 as usize];
-        match TlsSession::client(&wanted, now, Crypto::Seeded, &mut slot.tls_random) {
+        let (now, secrets) = (self.now, self.tls_secrets());
+        let random = &mut self.slots[who.0 as usize].tls_random;
+        match TlsSession::client_telling(&wanted, now, Crypto::Seeded, random, secrets.as_ref()) {
             Ok(mut session) => {
                 let hello = session.take_output();
                 self.connections.get_mut(&id).expect("looked up above").ends[0].tls = Some(session);

@@ -106,6 +106,7 @@ impl Lane {
 /// A segment of the network: everybody behind one switch, and the uplink to the rest.
 #[derive(Debug)]
 pub(super) struct Segment {
+    name: String,
     pub(super) model: LinkModel,
     pub(super) up: Lane,
     pub(super) down: Lane,
@@ -115,11 +116,17 @@ pub(super) struct Segment {
 impl Segment {
     pub(super) fn new(seed: u64, name: &str, model: LinkModel) -> Segment {
         Segment {
+            name: name.to_owned(),
             model,
             up: Lane::new(seed, &format!("{name} up")),
             down: Lane::new(seed, &format!("{name} down")),
             switch: Lane::new(seed, &format!("{name} switch")),
         }
+    }
+
+    /// What the lab calls it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Crosses the switch only.

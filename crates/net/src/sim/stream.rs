@@ -53,11 +53,21 @@ impl Piece {
     }
 }
 
+/// A piece with its place in what its direction carries.
+#[derive(Clone, Debug)]
+pub(super) struct Queued {
+    /// How many octets of data the direction carries before it.
+    pub(super) offset: u64,
+    pub(super) piece: Piece,
+}
+
 /// One direction of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Half {
     /// Pieces that wait for a stalled one in front of them, the stalled one first.
-    pub(super) backlog: VecDeque<Piece>,
+    pub(super) backlog: VecDeque<Queued>,
+    /// How many octets of data the direction was given so far, a FIN counted as one.
+    octets: u64,
     pub(super) is_stalled: bool,
     repetitions: u32,
 }
@@ -70,9 +80,28 @@ pub(super) enum Lost {
 }
 
 impl Half {
+    /// Lines a piece up.
+    pub(super) fn put(&mut self, piece: Piece) {
+        let offset = self.octets;
+        self.octets += match &piece {
+            Piece::Data(bytes) => bytes.len() as u64,
+            Piece::Fin => 1,
+            Piece::Syn | Piece::SynAck | Piece::Rst => 0,
+        };
+        self.backlog.push_back(Queued { offset, piece });
+    }
+
+    /// Forgets what is lined up, as if it had never been given.
+    pub(super) fn clear(&mut self) {
+        if let Some(first) = self.backlog.front() {
+            self.octets = first.offset;
+        }
+        self.backlog.clear();
+    }
+
     /// The first piece of the backlog was lost once more.
     pub(super) fn lost(&mut self) -> Lost {
-        let is_dial = matches!(self.backlog.front(), Some(Piece::Syn));
+        let is_dial = matches!(self.backlog.front(), Some(Queued { piece: Piece::Syn, .. }));
         let limit = if is_dial { DIAL_REPETITIONS } else { REPETITIONS };
         if self.repetitions >= limit {
             return Lost::GiveUp;
@@ -115,6 +144,8 @@ pub(super) struct Connection {
     pub(super) port: u16,
     /// How the dialling end wants its TLS, until the connection is granted.
     pub(super) dial_tls: Option<crate::tls::ClientTls>,
+    /// How a capture sees it, if there was one when it was dialled.
+    pub(super) tapped: Option<super::tap::Tapped>,
 }
 
 #[cfg(test)]
@@ -123,7 +154,7 @@ mod tests {
 
     fn waits_until_given_up(first: Piece) -> Vec<u64> {
         let mut half = Half::default();
-        half.backlog.push_back(first);
+        half.put(first);
         let mut waits = Vec::new();
         while let Lost::RepeatAfter(wait) = half.lost() {
             waits.push(wait.as_secs());

@@ -293,6 +293,74 @@ fn the_same_seed_gives_the_same_bytes_on_every_lane_and_another_seed_does_not() 
     assert_ne!(one.trace_hash(), other.trace_hash());
 }
 
+/// A file that a test can look into.
+#[derive(Clone, Debug, Default)]
+struct File(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for File {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nobody panicked with it").extend(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Says one thing over a link that is cut for a while, with or without somebody listening.
+fn cut_run(file: Option<File>) -> (Sim<Echo>, Vec<String>) {
+    let mut stage = stage(7, slow());
+    if let Some(file) = file {
+        stage.sim.start_capture(crate::time::Wall::UNIX_EPOCH, "a cut", Box::new(file));
+    }
+    stage.dial(80);
+    stage.run_to(1);
+    stage.sim.link_mut(stage.office).is_cut = true;
+    stage.say("hello");
+    stage.run_to(2);
+    stage.sim.link_mut(stage.office).is_cut = false;
+    stage.run_to(9);
+    stage.sim.finish_capture().expect("nothing was in the way of writing");
+    let heard = stage.heard(stage.client);
+    (stage.sim, heard)
+}
+
+#[test]
+fn whoever_listens_changes_nothing_and_is_told_what_never_came() {
+    let (first, second) = (File::default(), File::default());
+    let (heard, silent) = (cut_run(Some(first.clone())), cut_run(None));
+    cut_run(Some(second.clone()));
+    assert_eq!((heard.0.trace_hash(), heard.1), (silent.0.trace_hash(), silent.1));
+    let (first, second) = (first.0.lock().expect("not poisoned"), second.0.lock().expect("not poisoned"));
+    assert!(*first == *second, "the same run gave two captures");
+    let count = |octets: &[u8]| first.windows(octets.len()).filter(|window| *window == octets).count();
+    // The tap is in the cloud: it sees what came through the cut line and its echo, and hears of the tries before.
+    assert_eq!(count(b"hello"), 2);
+    assert_eq!(count(b"lost on the way"), 2);
+    assert_eq!(count(b"segment office"), 1);
+}
+
+#[test]
+fn a_capture_that_cannot_be_written_says_so_at_the_end_and_stops_nobody() {
+    struct Full;
+    impl std::io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::from(std::io::ErrorKind::StorageFull))
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut stage = stage(7, slow());
+    stage.sim.start_capture(crate::time::Wall::UNIX_EPOCH, "a full disk", Box::new(Full));
+    stage.dial(80);
+    stage.run_to(1);
+    assert_eq!(stage.heard(stage.client), ["0.020s opened"]);
+    let why = stage.sim.finish_capture().expect_err("the disk was full");
+    assert_eq!(why.kind(), std::io::ErrorKind::StorageFull);
+}
+
 #[test]
 fn an_idle_neighbour_changes_nothing_on_the_lanes() {
     assert_eq!(busy_run(7, 0).lane_hashes(), busy_run(7, 3).lane_hashes());

@@ -26,7 +26,7 @@ impl std::io::Write for File {
 }
 
 /// Tells a story and gives back its capture and the hash of its run.
-fn capture(path: &str, seed: u64) -> (Vec<u8>, String) {
+fn capture(path: &str, seed: u64) -> (Vec<u8>, Option<String>) {
     let story = story(&Shelf::default(), path);
     let file = File::default();
     let told = scenario::run::tell_traced(

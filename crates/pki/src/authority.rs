@@ -397,6 +397,6 @@ fn server_names(names: &[String]) -> Result<Vec<SanType>, IssueError> {
     names.iter().map(|name| server_name(name)).collect()
 }
 
-fn signer_of(key: &PrivateKeyDer<'_>) -> Signer {
+pub(crate) fn signer_of(key: &PrivateKeyDer<'_>) -> Signer {
     Signer::new(key).expect("net makes P-256 keys in PKCS#8")
 }

@@ -11,12 +11,14 @@
 //! | [`request`] | certificate requests, checked; nothing of them counts but the public key |
 //! | [`certificate`] | what a certificate says, for people and for checks |
 //! | [`revocation`] | which certificates count no longer, since when and why |
+//! | [`device`] | what an appliance shows before anybody has enrolled it |
 //! | [`pem`] | certificates and keys as text |
 //!
 //! Nothing in here knows networks or SIP.
 
 pub mod authority;
 pub mod certificate;
+pub mod device;
 pub mod pem;
 mod profile;
 pub mod request;
@@ -25,5 +27,6 @@ mod signer;
 
 pub use authority::{Authority, Holder, IssueError, Validity};
 pub use certificate::{Certificate, CertificateError, Serial};
+pub use device::device_credentials;
 pub use request::{Asked, CertificateRequest, Digests, RequestError, make_request};
 pub use revocation::{Reason, Revocations, Revoked};

@@ -206,6 +206,32 @@ impl Config {
         self.put(vec![(layer, values)], flash, out)
     }
 
+    /// Sets many values in one layer as one batch, all or none; `device.*` goes to the device settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::set`].
+    pub fn set_all(
+        &mut self,
+        layer: Source,
+        changes: &[(String, String)],
+        flash: &mut Flash,
+        out: &mut Outbox,
+    ) -> Result<Option<WriteId>, ConfigError> {
+        let mut own = self.layer_of(layer).ok_or(ConfigError::ReadOnly)?.clone();
+        let mut device = self.device.clone();
+        for (name, text) in changes {
+            let place = if name.starts_with("device.") { &mut device } else { &mut own };
+            place.insert(name.clone(), text.clone());
+        }
+        let layers = if layer == Source::Device {
+            vec![(layer, device)]
+        } else {
+            vec![(layer, own), (Source::Device, device)]
+        };
+        self.put(layers, flash, out)
+    }
+
     /// Replaces a whole layer, as provisioning does with [`Source::Files`] and the call server with
     /// [`Source::CallServer`]; an empty map clears it. From files, `device.*` goes to the device settings where
     /// the `.set` attributes allow it, and nowhere else.
@@ -231,7 +257,10 @@ impl Config {
         let mut settings = self.device.clone();
         if is_set("device.set") {
             let allowed = device.iter().filter(|(name, _)| is_set(&format!("{name}.set")));
-            settings.extend(allowed.map(|(name, text)| (name.clone(), text.clone())));
+            let allowed: Layer = allowed.map(|(name, text)| (name.clone(), text.clone())).collect();
+            settings.extend(allowed.clone());
+            // What the files said stays on record; the device settings may be changed behind it.
+            values.extend(allowed);
         }
         self.put(vec![(Source::Files, values), (Source::Device, settings)], flash, out)
     }

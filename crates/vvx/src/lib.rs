@@ -21,6 +21,7 @@
 //! | [`registration`] | REGISTER, its refreshes, its loss and return |
 //! | [`call`] | calls: dialled, answered, held, transferred |
 //! | [`lock`] | the lock code |
+//! | [`web_server`] | the phone's own web interface and REST |
 //! | [`events`] | the names of events that stories wait for |
 
 pub mod boot;
@@ -39,6 +40,7 @@ pub mod resolver;
 pub mod screen;
 pub mod setup;
 pub mod sign_in;
+pub mod web_server;
 
 pub use phone::{Phone, PhoneState};
 pub use screen::Screen;

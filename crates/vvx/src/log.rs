@@ -8,10 +8,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use net::{Note, Outbox, Time};
+use net::{Note, Outbox, Time, Wall};
 
 use crate::boot::Clock;
 use crate::config::Config;
+use crate::model::Mac;
 
 /// Octets that each of the two logs holds; older lines fall out. The device's own default is 32 kB (a guess
 /// from `log.render.file.size`).
@@ -108,6 +109,7 @@ pub struct Log {
     clock: Option<Clock>,
     boot: Ring,
     application: Ring,
+    audit: Ring,
     render: Level,
     levels: BTreeMap<String, Level>,
     missed: u32,
@@ -124,6 +126,7 @@ impl Log {
             clock: None,
             boot: Ring::default(),
             application: Ring::default(),
+            audit: Ring::default(),
             render: Level::Minor,
             levels: BTreeMap::new(),
             missed: 0,
@@ -170,6 +173,35 @@ impl Log {
     /// From now on lines bear this clock's time, if it was ever set.
     pub fn follow(&mut self, clock: &Clock) {
         self.clock = clock.is_synced().then(|| clock.clone());
+    }
+
+    /// Writes a line into the audit log: when, by which phone, what. It goes nowhere else.
+    pub fn audit(&mut self, local: Wall, mac: Mac, text: &str) {
+        let at = local.date_time();
+        let format =
+            time::macros::format_description!("[month repr:short] [day] [hour]:[minute]:[second] [year]");
+        let at = at.format(format).unwrap_or_default();
+        let text: String =
+            text.chars().take(TEXT_LIMIT).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        self.audit.push(format!("{at}|{mac}|{text}"));
+    }
+
+    /// The lines of the audit log, oldest first.
+    pub fn audit_lines(&self) -> impl Iterator<Item = &str> {
+        self.audit.lines.iter().map(String::as_str)
+    }
+
+    /// Forgets the lines of one of the logs.
+    pub fn clear(&mut self, kind: LogKind) {
+        match kind {
+            LogKind::Boot => self.boot = Ring::default(),
+            LogKind::Application => self.application = Ring::default(),
+        }
+    }
+
+    /// The moment of power-on.
+    pub fn powered_at(&self) -> Time {
+        self.powered_at
     }
 
     /// Takes levels from the configuration: `log.render.level` for all, `log.level.change.<comp>` for one

@@ -13,6 +13,7 @@ mod display;
 mod powered;
 mod registering;
 mod running;
+pub(crate) mod serving;
 mod signing;
 mod tail;
 mod web;
@@ -92,6 +93,11 @@ impl Phone {
         };
         let lines = |kind| power.log().lines(kind).map(str::to_owned);
         lines(LogKind::Boot).chain(lines(LogKind::Application)).collect()
+    }
+
+    /// The certificate that the phone was born with and shows whoever connects to its web server by TLS.
+    pub fn device_certificate(&self) -> Option<rustls::pki_types::CertificateDer<'static>> {
+        serving::device_credentials(&self.setup)?.chain.into_iter().next()
     }
 
     /// What the phone believes the date is; `None` without power.

@@ -58,6 +58,20 @@ pub enum Feature {
     CommonAreaPhone,
     /// A guest on top of a signed-in phone.
     HotDesking,
+    /// The REST interface.
+    Rest,
+    /// Touches of the display over REST.
+    RestTouch,
+    /// `device/info` and `callStatus` in their second shape: objects where there were texts.
+    RestObjects,
+    /// Keys and text over REST.
+    RestKeys,
+    /// The second version of the REST interface (`/api/v2`).
+    RestSecond,
+    /// The web interface wants a token with whatever changes something.
+    RequestToken,
+    /// The administrator's password must be changed before the web interface and REST are of use.
+    NewPassword,
     /// The REST interface is documented.
     RestDocumented,
     /// May enter the Teams SIP gateway.

@@ -256,7 +256,7 @@ impl Running {
         }
     }
 
-    fn cancel_sign_in(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+    pub(super) fn cancel_sign_in(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
         if self.account.is_some() {
             self.sign_out(None, now, parts, out);
         } else {

@@ -283,8 +283,16 @@ impl Powered {
         self.parts.log.configure(&self.parts.config);
         if let Life::Running(running) = &mut self.life {
             running.touched(now);
+            running.listen_for_web(&mut self.parts, out);
         }
         Ok(())
+    }
+
+    /// What files say comes into force, as provisioning does at boot.
+    #[cfg(test)]
+    pub fn provision(&mut self, values: std::collections::BTreeMap<String, String>, out: &mut Outbox) {
+        let Parts { config, flash, .. } = &mut self.parts;
+        config.replace(Source::Files, values, flash, out).expect("room");
     }
 
     /// Erases the whole flash.

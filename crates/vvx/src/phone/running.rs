@@ -19,6 +19,7 @@ use crate::sign_in::SignIn;
 use crate::sign_in::ask::Ask;
 use crate::sign_in::discover::Hints;
 use crate::sign_in::web_code::Shown;
+use crate::web_server::WebServer;
 
 use super::account::{self, Account};
 use super::powered::Parts;
@@ -100,6 +101,7 @@ pub struct Running {
     pub(super) is_early_renewal: bool,
     /// Whether the user passed the password in front of the advanced settings.
     pub(super) is_admin: bool,
+    pub(super) web: WebServer,
 }
 
 impl Running {
@@ -128,8 +130,10 @@ impl Running {
             was_renewed_for_refusal: false,
             is_early_renewal: false,
             is_admin: false,
+            web: WebServer::default(),
         };
         parts.log.configure(&parts.config);
+        running.listen_for_web(parts, out);
         if !parts.clock.is_synced() {
             running.warn("clock", "The time is not set.".to_owned());
         }
@@ -163,6 +167,7 @@ impl Running {
         }
         self.timers(now, parts, out);
         self.settle(now, parts, out);
+        self.serve(now, input, parts, out);
     }
 
     /// The answer to the request that the sign-in waits for, if it came.
@@ -264,6 +269,7 @@ impl Running {
             self.renew_at,
             self.view.until(),
             self.idle_at(),
+            self.web.wake_at(),
         ]
         .into_iter()
         .flatten()
@@ -285,6 +291,7 @@ impl Running {
         if let Some(registration) = &mut self.registration {
             registration.hang_up(out);
         }
+        self.web.hang_up(out);
     }
 
     /// What the phone is, in one word.

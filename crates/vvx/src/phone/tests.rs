@@ -1,6 +1,7 @@
 //! What a person sees and can do, from power-on to a code and back.
 
 mod bench;
+mod web;
 
 use bench::{Bench, setup};
 use net::Disk;

@@ -10,7 +10,10 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{RData, Record};
 use net::http::{Limits, Response, ServerConnection};
 use net::tls::TlsError;
-use net::{Closed, Datagram, Disk, Effect, Input, Note, Security, StreamEvent, StreamId, Wall, WriteKind};
+use net::{
+    Closed, Datagram, Disk, Effect, Input, Listen, ListenSecurity, Note, Security, StreamEvent, StreamId,
+    Transport, Wall, WriteKind,
+};
 use url::Url;
 
 use crate::model::{Firmware, Mac, Model};
@@ -37,6 +40,12 @@ pub struct Bench {
     pub events: Vec<&'static str>,
     /// Every note, as the journal would write it.
     pub journal: String,
+    /// What the phone wrote to whoever connected to it, by connection.
+    pub written: BTreeMap<StreamId, Vec<u8>>,
+    /// Connections that the phone closed.
+    pub closed: Vec<StreamId>,
+    /// The ports that it listens to by TCP.
+    pub ports: Vec<u16>,
     out: Outbox,
     inputs: VecDeque<(Time, Input)>,
     streams: BTreeMap<StreamId, ServerConnection>,
@@ -63,6 +72,9 @@ impl Bench {
             screens: Vec::new(),
             events: Vec::new(),
             journal: String::new(),
+            written: BTreeMap::new(),
+            closed: Vec::new(),
+            ports: Vec::new(),
             out: Outbox::new(),
             inputs: VecDeque::new(),
             streams: BTreeMap::new(),
@@ -84,6 +96,7 @@ impl Bench {
     pub fn power_off(&mut self) {
         self.handle(Input::PowerOff);
         (self.inputs, self.streams) = Default::default();
+        self.ports.clear();
     }
 
     pub fn run(&mut self, secs: u64) {
@@ -158,6 +171,7 @@ impl Bench {
                     self.soon(Input::Stream(id, event));
                 }
                 Effect::Write(id, bytes) => self.serve(id, &bytes),
+                Effect::Close(id) if self.written.contains_key(&id) => self.closed.push(id),
                 Effect::Close(id) => drop(self.streams.remove(&id)),
                 Effect::Keep(id, keep) => {
                     match keep.write {
@@ -168,6 +182,10 @@ impl Bench {
                 }
                 Effect::Note(Note::Screen { id, .. }) => self.screens.push(id),
                 Effect::Note(Note::Event { name, .. }) => self.events.push(name),
+                Effect::Listen(Listen { port, security: ListenSecurity::Tcp | ListenSecurity::Tls(_) }) => {
+                    self.ports.push(port);
+                }
+                Effect::Unlisten(Transport::Tcp, port) => self.ports.retain(|known| *known != port),
                 Effect::Note(_) | Effect::Listen(_) | Effect::Unlisten(..) | Effect::Address(_) => {}
             }
         }
@@ -186,7 +204,42 @@ impl Bench {
         self.soon(Input::Datagram(Datagram { from, to, payload: payload.into() }));
     }
 
+    /// Somebody connects to the phone.
+    pub fn connect(&mut self, port: u16) -> StreamId {
+        assert!(self.ports.contains(&port), "the phone listens to {:?}", self.ports);
+        let id = self.out.fresh_stream();
+        self.written.insert(id, Vec::new());
+        let (local, peer) = (SocketAddr::from((DESK, port)), SocketAddr::from((OFFICE, 50_123)));
+        self.handle(Input::Stream(id, StreamEvent::Accepted { local, peer }));
+        id
+    }
+
+    /// Sends octets to the phone on a connection that was made to it.
+    pub fn send(&mut self, id: StreamId, bytes: impl Into<Bytes>) {
+        self.handle(Input::Stream(id, StreamEvent::Received(bytes.into())));
+    }
+
+    /// Changes settings as a person would on the phone.
+    pub fn configure(&mut self, parameters: &[(&str, &str)]) {
+        let parameters: Vec<(String, String)> =
+            parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.phone.configure(&parameters, self.now, &mut self.out).expect("it has room");
+        self.carry();
+    }
+
+    /// A file of settings came into force, as at boot.
+    pub fn provision(&mut self, file: &str) {
+        let file = crate::config::ConfigFile::parse("site.cfg", file.as_bytes()).expect("a file of settings");
+        let power = self.phone.power.as_mut().expect("it is on");
+        power.provision(file.values, &mut self.out);
+        self.carry();
+    }
+
     fn serve(&mut self, id: StreamId, bytes: &[u8]) {
+        if let Some(written) = self.written.get_mut(&id) {
+            written.extend(bytes);
+            return;
+        }
         let Some(mut server) = self.streams.remove(&id) else { return };
         server.receive(bytes);
         while let Some(request) = server.take_request() {

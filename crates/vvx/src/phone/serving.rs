@@ -1,0 +1,276 @@
+//! What the phone's own web server may see of the phone and do to it.
+//!
+//! The server knows nothing of views, machines or flash: it looks and acts through a [`Desk`], which lives for one
+//! request.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use net::tls::{Credentials, ServerTls};
+use net::{Input, Outbox, Time};
+
+use crate::boot::Clock;
+use crate::boot::Granted;
+use crate::config::{Config, Source};
+use crate::log::{Level, Log, LogKind};
+use crate::model::{Firmware, Mac, Model};
+use crate::screen::Screen;
+use crate::setup::PhoneSetup;
+use crate::sign_in::Method;
+use crate::sign_in::tokens::Secret;
+use crate::web_server::listening::Ports;
+use crate::web_server::routes;
+
+use super::powered::{Parts, Wish};
+use super::running::{Running, Tail};
+use super::view::{PhoneState, View};
+
+/// Who makes the phones, as their certificates say it.
+const MAKER: &str = "Polycom Inc.";
+
+/// How the phone starts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With everything it knows.
+    Again,
+    /// As it came from the factory.
+    Factory,
+}
+
+/// The phone, as a request sees it.
+pub struct Desk<'a> {
+    running: &'a mut Running,
+    parts: &'a mut Parts,
+    now: Time,
+    out: &'a mut Outbox,
+}
+
+/// The certificate that the phone was born with. It comes from the phone's own chance alone, so that it is the same
+/// after every start and every reset.
+pub(super) fn device_credentials(setup: &PhoneSetup) -> Option<Credentials> {
+    let mut random = setup.random.clone().fork("device certificate");
+    let address = setup.mac.to_string().to_ascii_uppercase();
+    pki::device_credentials(&address, MAKER, setup.crypto, &mut random).ok()
+}
+
+impl Running {
+    /// Listens where the settings say.
+    pub(super) fn listen_for_web(&mut self, parts: &mut Parts, out: &mut Outbox) {
+        let wanted = Ports::wanted(&parts.config, &parts.setup.firmware);
+        let Parts { setup, random, .. } = parts;
+        let credentials = || device_credentials(setup).map(|credentials| Arc::new(ServerTls { credentials }));
+        self.web.listen(wanted, credentials, || random.fork("web server"), out);
+    }
+
+    /// Takes in what happened to the server's streams, and answers what can be answered.
+    pub(super) fn serve(&mut self, now: Time, input: &Input, parts: &mut Parts, out: &mut Outbox) {
+        if !self.web.is_listening() {
+            return;
+        }
+        if let Input::Stream(id, event) = input
+            && self.web.is_for(*id, event)
+        {
+            self.web.stream(*id, event.clone(), now, out);
+        }
+        // The server stands aside while it acts on the phone that it is a part of.
+        let mut web = std::mem::take(&mut self.web);
+        while let Some(asked) = web.next_request(out) {
+            let response = routes::serve(&mut web, &asked, &mut Desk { running: self, parts, now, out });
+            web.answer(asked.stream, response, now, out);
+        }
+        routes::go_on(&mut web, &mut Desk { running: self, parts, now, out });
+        web.woken(now, out);
+        self.web = web;
+        // A request may have moved the ports.
+        self.listen_for_web(parts, out);
+    }
+}
+
+impl Desk<'_> {
+    /// The moment of the request.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Where effects go.
+    pub fn out(&mut self) -> &mut Outbox {
+        self.out
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.parts.config
+    }
+
+    /// The firmware.
+    pub fn firmware(&self) -> &Firmware {
+        &self.parts.setup.firmware
+    }
+
+    /// The model.
+    pub fn model(&self) -> &'static Model {
+        self.parts.setup.model
+    }
+
+    /// The hardware address.
+    pub fn mac(&self) -> Mac {
+        self.parts.setup.mac
+    }
+
+    /// The hardware part number. Where it is not known, one that is made of the model's number stands in.
+    pub fn part(&self) -> String {
+        let model = self.model();
+        let number: String = model.name.chars().filter(char::is_ascii_digit).collect();
+        model.part.clone().unwrap_or_else(|| format!("3111-00{number:0>3}-001"))
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.parts.clock
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.parts.log
+    }
+
+    /// Forgets the lines of a log.
+    pub fn clear_log(&mut self, kind: LogKind) {
+        self.parts.log.clear(kind);
+    }
+
+    /// Writes a line into the audit log: who did what, without secrets.
+    pub fn audit(&mut self, text: &str) {
+        let (clock, mac) = (self.parts.clock.clone(), self.parts.setup.mac);
+        self.parts.log.audit(clock.local(self.now), mac, text);
+    }
+
+    /// How long the phone has been running.
+    pub fn uptime(&self) -> Duration {
+        self.now.since(self.parts.log.powered_at())
+    }
+
+    /// What is on the display.
+    pub fn screen(&self) -> Screen {
+        self.running.screen(self.now, self.parts)
+    }
+
+    /// What the phone is, in one word.
+    pub fn state(&self) -> PhoneState {
+        self.running.state()
+    }
+
+    /// Whose phone it is.
+    pub fn account(&self) -> Option<&str> {
+        self.running.account.as_ref().map(|account| account.address.as_str())
+    }
+
+    /// How whoever is signed in did it.
+    pub fn method(&self) -> Option<Method> {
+        self.running.account.as_ref().map(|account| account.method)
+    }
+
+    /// Whether somebody must make a lock code before the sign-in is complete.
+    pub fn waits_for_lock_code(&self) -> bool {
+        self.running.tail == Tail::LockCode
+    }
+
+    /// Whether what is kept to sign in with was refused.
+    pub fn are_credentials_bad(&self) -> bool {
+        self.running.warnings.iter().any(|(cause, _)| *cause == "credentials")
+    }
+
+    /// The phone's address.
+    pub fn address(&self) -> Option<Ipv4Addr> {
+        self.running.network.lease.address()
+    }
+
+    /// What came with the address.
+    pub fn granted(&self) -> &Granted {
+        self.running.network.lease.granted()
+    }
+
+    /// The registrar that the phone is registered at, or tries: host and port.
+    pub fn registrar(&self) -> Option<(&str, u16)> {
+        let server = self.running.registration.as_ref()?.server()?;
+        Some((&server.host, server.port))
+    }
+
+    /// Begins a sign-in by password.
+    ///
+    /// # Errors
+    ///
+    /// In words, if what was typed can be nobody's.
+    pub fn sign_in_by_password(
+        &mut self,
+        address: &str,
+        user: String,
+        password: Secret,
+    ) -> Result<(), String> {
+        self.running.touched(self.now);
+        self.running.sign_in_by_password(address, user, password, self.now, self.parts, self.out)?;
+        self.running.settle(self.now, self.parts, self.out);
+        Ok(())
+    }
+
+    /// Signs out; `false` if nobody was signed in.
+    pub fn sign_out(&mut self) -> bool {
+        let was_in = self.running.account.is_some();
+        if was_in {
+            self.running.sign_out(None, self.now, self.parts, self.out);
+        }
+        was_in
+    }
+
+    /// Gives a sign-in up; `false` if there is none.
+    pub fn cancel_sign_in(&mut self) -> bool {
+        let is_under_way = self.running.state() == PhoneState::SigningIn;
+        if is_under_way {
+            self.running.cancel_sign_in(self.now, self.parts, self.out);
+        }
+        is_under_way
+    }
+
+    /// Sets one parameter in the web interface's layer, or among the device settings; `None` removes it.
+    ///
+    /// # Errors
+    ///
+    /// In words, if it cannot be kept.
+    pub fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), String> {
+        let Parts { config, flash, log, .. } = &mut *self.parts;
+        config.set(Source::Web, name, value, flash, self.out).map_err(|why| why.to_string())?;
+        log.configure(config);
+        Ok(())
+    }
+
+    /// Sets many parameters at once, all or none.
+    ///
+    /// # Errors
+    ///
+    /// In words, if they cannot be kept.
+    pub fn set_all(&mut self, changes: &[(String, String)]) -> Result<(), String> {
+        let Parts { config, flash, log, .. } = &mut *self.parts;
+        config.set_all(Source::Web, changes, flash, self.out).map_err(|why| why.to_string())?;
+        log.configure(config);
+        Ok(())
+    }
+
+    /// Writes a line into the application's log.
+    pub fn say(&mut self, component: &str, level: Level, text: &str) {
+        self.parts.say(self.now, component, level, text, self.out);
+    }
+
+    /// Where a person stands is Home.
+    pub fn is_home(&self) -> bool {
+        matches!(self.running.view, View::Home)
+    }
+
+    /// The phone starts again as soon as this input is dealt with.
+    pub fn start_again(&mut self, start: Start) {
+        self.parts.wish = match start {
+            Start::Again => Wish::Restart,
+            Start::Factory => Wish::FactoryReset,
+        };
+    }
+}

@@ -11,6 +11,7 @@ pub mod lease;
 pub mod network;
 mod phase;
 mod provisioning;
+mod revisit;
 pub mod sntp;
 mod uc_client;
 
@@ -36,6 +37,7 @@ pub use dhcp::Granted;
 pub use lease::Lease;
 pub use network::{Network, NetworkEvent};
 pub use phase::Phase;
+pub use revisit::Revisit;
 pub use sntp::Sntp;
 pub use uc_client::UcClient;
 

@@ -301,13 +301,13 @@ impl Config {
             let text = self.layer_of(*source)?.get(name)?;
             Some(Value { text, source: *source })
         });
-        let default = std::iter::once_with(move || defaults::default(name, self.is_lync())).flatten();
+        let default = std::iter::once_with(move || defaults::default(name, !self.is_generic())).flatten();
         own.chain(default.map(|text| Value { text, source: Source::Default }))
     }
 
-    /// Whether the Lync base profile's defaults count; these phones come with it.
-    fn is_lync(&self) -> bool {
-        self.device.get("device.baseProfile").is_none_or(|profile| !profile.eq_ignore_ascii_case("generic"))
+    /// Whether the phone is in the generic base profile. These phones come with the other one, Lync.
+    pub fn is_generic(&self) -> bool {
+        self.device.get("device.baseProfile").is_some_and(|profile| profile.eq_ignore_ascii_case("generic"))
     }
 
     fn layer_of(&self, source: Source) -> Option<&Layer> {

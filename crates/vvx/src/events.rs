@@ -39,6 +39,16 @@ pub const SIGNED_OUT: &str = "signed-out";
 pub const REGISTRATION_LOST: &str = "registration-lost";
 /// The registration is back.
 pub const REGISTRATION_RESTORED: &str = "registration-restored";
+/// The login of a line is not accepted by its server.
+pub const LOGIN_REFUSED: &str = "login-refused";
+/// A line could not register.
+pub const REGISTRATION_FAILED: &str = "registration-failed";
+/// A line is registered at another server than its first.
+pub const FAILED_OVER: &str = "failed-over";
+/// A line is back at its first server.
+pub const FAILED_BACK: &str = "failed-back";
+/// Somebody told the phone to look for new settings, or to start again.
+pub const CHECK_SYNC: &str = "check-sync";
 /// The phone is locked.
 pub const LOCKED: &str = "locked";
 /// The phone is unlocked.
@@ -70,6 +80,11 @@ pub const ALL: &[(&str, &str)] = &[
     (SIGNED_OUT, "nobody is signed in any more"),
     (REGISTRATION_LOST, "the registration is gone; the phone tries to win it back by itself"),
     (REGISTRATION_RESTORED, "the registration is back"),
+    (LOGIN_REFUSED, "the login of a line is not accepted by its server"),
+    (REGISTRATION_FAILED, "a line could not register"),
+    (FAILED_OVER, "a line is registered at another server than its first"),
+    (FAILED_BACK, "a line is back at its first server"),
+    (CHECK_SYNC, "somebody told the phone to look for new settings, or to start again"),
     (LOCKED, "the phone is locked"),
     (UNLOCKED, "the phone is unlocked"),
     (WRONG_LOCK_CODE, "a wrong lock code was typed"),

@@ -20,6 +20,7 @@
 //! | [`sign_in`] | the numbered steps from *Sign In* to a certificate |
 //! | [`registration`] | REGISTER, its refreshes, its loss and return |
 //! | [`call`] | calls: dialled, answered, held, transferred |
+//! | [`line`] | the SIP port, and the lines of the generic base profile |
 //! | [`lock`] | the lock code |
 //! | [`web_server`] | the phone's own web interface and REST |
 //! | [`events`] | the names of events that stories wait for |
@@ -31,6 +32,7 @@ pub mod events;
 pub mod fetch;
 pub mod flash;
 pub mod keys;
+pub mod line;
 pub mod lock;
 pub mod log;
 pub mod model;

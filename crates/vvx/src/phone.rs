@@ -10,6 +10,7 @@ pub mod view;
 mod acting;
 mod asking;
 mod display;
+mod lines;
 mod powered;
 mod registering;
 mod running;

@@ -21,7 +21,7 @@ use net::tls::{NameCheck, Trust};
 use net::{Crypto, Outbox, Random, StreamEvent, StreamId, Time, WallClock};
 use sip::association::Parameters;
 use sip::tls_dsk::Initiator;
-use sip::{Framer, SecurityAssociation};
+use sip::{Draft, Framer, SecurityAssociation};
 use url::Url;
 
 use crate::registration::backoff::Backoff;
@@ -371,6 +371,24 @@ impl Registration {
     /// The root behind [`Said::UnknownIssuer`] is not to be had: tries elsewhere, later, or gives up.
     pub fn issuer_stays_unknown(&mut self, now: Time, tools: &mut Tools<'_>, out: &mut Outbox) -> Vec<Said> {
         self.setback("certificate is signed by an unknown authority".to_owned(), None, now, tools, out)
+    }
+
+    /// Signs a response to somebody outside of the pool, as the device does; it proves nothing to them.
+    pub fn signed(&mut self, draft: Draft) -> Draft {
+        match &mut self.association {
+            Some(association) => association.sign_response(draft),
+            None => draft,
+        }
+    }
+
+    /// The address at which the pool reaches this phone, once it is registered.
+    pub fn contact(&self) -> Option<String> {
+        match &self.link {
+            Link::Up(up) if self.is_registered() => {
+                Some(self.gruu.clone().unwrap_or_else(|| messages::contact_uri(&self.who, up.local)))
+            }
+            _ => None,
+        }
     }
 
     /// Closes the stream without a word.

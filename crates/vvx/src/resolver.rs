@@ -1,4 +1,4 @@
-//! Names to addresses and services to hosts, by DNS over UDP (RFC 1035, RFC 2782).
+//! Names to addresses, services to hosts and domains to services, by DNS over UDP (RFC 1035, RFC 2782, RFC 3403).
 //!
 //! Ids and source ports are drawn by chance, and an answer counts only if it comes from a server that was asked,
 //! to that port, with that id and that question. Servers are asked in turn, 2 s for each in the first round and
@@ -40,6 +40,23 @@ pub enum Question {
     Addresses(String),
     /// The hosts that offer a service, such as `_sipinternaltls._tcp.contoso.example`.
     Services(String),
+    /// The services of a domain by transport (NAPTR, RFC 3263 §4.1).
+    Pointers(String),
+}
+
+/// Where a domain says a service by some transport is found (RFC 3403, RFC 3263 §4.1).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pointer {
+    /// Lower counts; others do not if the lowest can be used.
+    pub order: u16,
+    /// Among equals, lower is tried first.
+    pub preference: u16,
+    /// What the target is: `s` a service's name.
+    pub flags: String,
+    /// The service and its transport: `SIP+D2U`.
+    pub service: String,
+    /// The name to go on with, without the last dot.
+    pub target: String,
 }
 
 /// A host that offers a service (RFC 2782).
@@ -62,6 +79,8 @@ pub enum Answer {
     Addresses(Vec<IpAddr>),
     /// Services, in the order in which to try them.
     Services(Vec<Service>),
+    /// Pointers to services, in the order in which to try them.
+    Pointers(Vec<Pointer>),
 }
 
 /// Why a name has no answer.
@@ -163,15 +182,7 @@ impl Resolver {
 
     /// Asks. What is in the cache is answered at once.
     pub fn ask(&mut self, question: Question, now: Time, random: &mut Random, out: &mut Outbox) -> Lookup {
-        let (name, kind) = match question {
-            Question::Addresses(name) => (name, Kind::Addresses),
-            Question::Services(name) => (name, Kind::Services),
-        };
-        let mut full = name.trim_end_matches('.').to_ascii_lowercase();
-        if let Some(domain) = self.domain.as_deref().filter(|_| !full.contains('.')) {
-            full = format!("{full}.{domain}");
-        }
-        let key = Key { name: full, kind };
+        let (name, key) = self.key(question);
         if !message::is_domain_name(&key.name) {
             return Lookup::Done(Err(ResolveError::BadName(name)));
         }
@@ -203,6 +214,26 @@ impl Resolver {
         question.ask_next(&self.servers, now, out);
         self.underway.insert(id, question);
         Lookup::Pending(id)
+    }
+
+    /// For how long the answer to a question that was asked before still holds; `None` if it is not remembered.
+    pub fn life(&self, question: Question, now: Time) -> Option<Duration> {
+        let (_, key) = self.key(question);
+        self.cache.life(&key, now)
+    }
+
+    /// The name as it was given, and what is asked about it in full.
+    fn key(&self, question: Question) -> (String, Key) {
+        let (name, kind) = match question {
+            Question::Addresses(name) => (name, Kind::Addresses),
+            Question::Services(name) => (name, Kind::Services),
+            Question::Pointers(name) => (name, Kind::Pointers),
+        };
+        let mut full = name.trim_end_matches('.').to_ascii_lowercase();
+        if let Some(domain) = self.domain.as_deref().filter(|_| !full.contains('.')) {
+            full = format!("{full}.{domain}");
+        }
+        (name, Key { name: full, kind })
     }
 
     /// Takes in what happened; returns the questions that came to their end.
@@ -342,6 +373,10 @@ impl Underway {
 fn finish(records: Option<Answer>, name: &str, random: &mut Random) -> Result<Answer, ResolveError> {
     match records {
         Some(Answer::Services(services)) => Ok(Answer::Services(in_order(services, random))),
+        Some(Answer::Pointers(mut pointers)) => {
+            pointers.sort();
+            Ok(Answer::Pointers(pointers))
+        }
         Some(addresses) => Ok(addresses),
         None => Err(ResolveError::NoSuchName(name.to_owned())),
     }

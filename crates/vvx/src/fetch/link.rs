@@ -167,7 +167,7 @@ impl Link {
                 self.dial(place, found, None, now, parts, out)
             }
             // The resolver answers what it was asked.
-            Ok(Answer::Services(_)) => {
+            Ok(Answer::Services(_) | Answer::Pointers(_)) => {
                 Some(Happened::Failed(ResolveError::NoSuchName(place.host.to_string()).into()))
             }
             Err(why) => Some(Happened::Failed(why.into())),

@@ -247,6 +247,11 @@ impl Firmware {
         if self.has(Feature::PolycomPrefix) { format!("Polycom/{} {own}", self.version) } else { own }
     }
 
+    /// The SIP User-Agent in the generic profile; `tag` as in [`Firmware::sip_agent`].
+    pub fn generic_sip_agent(&self, model: &Model, tag: Option<Mac>) -> String {
+        self.product(model, self.version, tag)
+    }
+
     /// The User-Agent of file transfers; `tag` is set while `device.prov.tagSerialNo` is 1.
     pub fn transfer_agent(&self, model: &Model, agent: Agent, tag: Option<Mac>) -> String {
         let (version, half) = match agent {

@@ -85,7 +85,7 @@ impl Running {
                     Ok(Answer::Services(services)) => {
                         services.into_iter().map(|service| (service.target, service.port)).collect()
                     }
-                    Ok(Answer::Addresses(_)) | Err(_) => Vec::new(),
+                    Ok(Answer::Addresses(_) | Answer::Pointers(_)) | Err(_) => Vec::new(),
                 };
                 let wants = self.sign_in.as_mut().map(|sign_in| sign_in.looked_up(&records));
                 self.want(wants.unwrap_or_default(), now, parts, out);
@@ -93,7 +93,7 @@ impl Running {
             ForWhom::Registration => {
                 let addresses = match result {
                     Ok(Answer::Addresses(addresses)) => Ok(addresses),
-                    Ok(Answer::Services(_)) => Ok(Vec::new()),
+                    Ok(Answer::Services(_) | Answer::Pointers(_)) => Ok(Vec::new()),
                     Err(why) => Err(why),
                 };
                 let said = self.with_registration(parts, out, |registration, tools, out| {

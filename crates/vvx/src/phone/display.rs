@@ -117,6 +117,9 @@ impl Running {
             None => screen.title = parts.setup.model.label.clone(),
             Some(address) => screen.title = address.to_owned(),
         }
+        if self.plain.is_generic {
+            return self.lines_home(screen);
+        }
         match self.state() {
             PhoneState::SigningIn => screen = screen.line(Line::Progress("Signing in again…".to_owned())),
             PhoneState::Off
@@ -124,7 +127,9 @@ impl Running {
             | PhoneState::SignedOut
             | PhoneState::SignedIn
             | PhoneState::Locked
-            | PhoneState::RegistrationLost => {}
+            | PhoneState::RegistrationLost
+            | PhoneState::Registered
+            | PhoneState::Unregistered => {}
         }
         for (cause, text) in &self.warnings {
             if matches!(*cause, "sign-in" | "registration") {
@@ -140,6 +145,22 @@ impl Running {
             (false, true) => &["Settings"],
         };
         screen.soft_keys(keys)
+    }
+
+    /// Home in the generic profile: the lines, and whether they are registered.
+    fn lines_home(&self, mut screen: Screen) -> Screen {
+        for text in self.banner() {
+            screen = screen.line(Line::Error((*text).to_owned()));
+        }
+        for line in self.lines.lines() {
+            let label = &line.settings().label;
+            screen = match (line.is_registered(), line.why().is_empty()) {
+                (true, _) => screen.text(format!("{label}: registered")),
+                (false, true) => screen.line(Line::Progress(format!("{label}: registering…"))),
+                (false, false) => screen.line(Line::Error(format!("{label}: Line Unregistered"))),
+            };
+        }
+        screen.soft_keys(&["Settings"])
     }
 
     fn chooser(&self, parts: &Parts) -> Screen {
@@ -187,6 +208,7 @@ impl Running {
                     (false, _) => screen.text("Nobody is signed in."),
                 }
             }
+            Menu::Features if parts.config.is_generic() => Screen::new("features", "Features"),
             Menu::Features => Screen::new("features", "Features").items(&["Skype for Business"]),
             Menu::Service => {
                 let screen = Screen::new("features-service", "Skype for Business");

@@ -276,6 +276,7 @@ impl Powered {
         now: Time,
         out: &mut Outbox,
     ) -> Result<(), String> {
+        let was_generic = self.parts.config.is_generic();
         for (name, value) in parameters {
             let Parts { config, flash, .. } = &mut self.parts;
             config.set(Source::Local, name, Some(value), flash, out).map_err(|why| why.to_string())?;
@@ -284,6 +285,12 @@ impl Powered {
         if let Life::Running(running) = &mut self.life {
             running.touched(now);
             running.listen_for_web(&mut self.parts, out);
+            if self.parts.config.is_generic() == was_generic {
+                running.configured(now, &mut self.parts, out);
+            } else {
+                // Another base profile counts from the next start, which the phone does not put off.
+                self.parts.wish = Wish::Restart;
+            }
         }
         Ok(())
     }

@@ -6,10 +6,12 @@ use std::time::Duration;
 use net::{Input, Outbox, Time};
 use url::Url;
 
-use crate::boot::{Booted, Network, NetworkEvent, UcClient};
+use crate::boot::{Booted, Network, NetworkEvent, Revisit, UcClient};
 use crate::events;
 use crate::fetch::{FetchId, FetchParts, Fetched};
 use crate::flash::WriteId;
+use crate::line::Lines;
+use crate::line::observed::Observed;
 use crate::lock::Lock;
 use crate::registration::Registration;
 use crate::registration::policy::Policy;
@@ -22,6 +24,7 @@ use crate::sign_in::web_code::Shown;
 use crate::web_server::WebServer;
 
 use super::account::{self, Account};
+use super::lines::{Before, Plain};
 use super::powered::Parts;
 use super::view::{LockReason, PhoneState, View};
 
@@ -102,6 +105,11 @@ pub struct Running {
     /// Whether the user passed the password in front of the advanced settings.
     pub(super) is_admin: bool,
     pub(super) web: WebServer,
+    pub(super) lines: Lines,
+    pub(super) observed: Observed,
+    pub(super) plain: Plain,
+    /// Settings are being fetched again; what they were before.
+    pub(super) revisit: Option<(Revisit, Before)>,
 }
 
 impl Running {
@@ -117,7 +125,8 @@ impl Running {
             lookups: BTreeMap::new(),
             known: Vec::new(),
             registration: None,
-            account: Account::read(&parts.flash),
+            // Whoever is signed in to a pool sleeps in flash while the profile is another.
+            account: Account::read(&parts.flash).filter(|_| !parts.config.is_generic()),
             tail: Tail::None,
             is_by_hand: false,
             has_been_lost: false,
@@ -131,6 +140,10 @@ impl Running {
             is_early_renewal: false,
             is_admin: false,
             web: WebServer::default(),
+            lines: Lines::new(),
+            observed: Observed::default(),
+            plain: Plain::new(parts),
+            revisit: None,
         };
         parts.log.configure(&parts.config);
         running.listen_for_web(parts, out);
@@ -140,6 +153,7 @@ impl Running {
         if running.account.is_some() {
             running.come_back(now, parts, out);
         }
+        running.start_lines(now, parts, out);
         running.settle(now, parts, out);
         running
     }
@@ -147,11 +161,13 @@ impl Running {
     /// Something happened.
     pub fn handle(&mut self, now: Time, input: &Input, parts: &mut Parts, out: &mut Outbox) {
         let resolved = parts.resolver.handle(now, input, &mut parts.random, out);
-        let fetched = self.fetched(now, input, &resolved, parts, out);
+        let (fetched, others) = self.fetched(now, input, &resolved, parts, out);
         let found = self.network.handle(now, input, &resolved, &mut parts.boot(), out);
         for event in found {
             self.network_event(&event, now, parts, out);
         }
+        self.lines_handle(now, input, &resolved, parts, out);
+        self.revisit(now, others, parts, out);
         for resolved in resolved {
             if let Some(whom) = self.lookups.remove(&resolved.id) {
                 self.known.push((whom, resolved.result.map_err(|why| why.to_string())));
@@ -170,7 +186,7 @@ impl Running {
         self.serve(now, input, parts, out);
     }
 
-    /// The answer to the request that the sign-in waits for, if it came.
+    /// The answer to the request that the sign-in waits for, if it came, and those to other requests.
     fn fetched(
         &mut self,
         now: Time,
@@ -178,11 +194,11 @@ impl Running {
         resolved: &[Resolved],
         parts: &mut Parts,
         out: &mut Outbox,
-    ) -> Option<(Ask, Fetched)> {
+    ) -> (Option<(Ask, Fetched)>, Vec<Fetched>) {
         let names = parts.names();
         let clock = parts.clock.wall();
         let Parts { resolver, random, built_in, pool_trust, fetcher, pool_fetcher, .. } = parts;
-        let mut mine = None;
+        let (mut mine, mut others) = (None, Vec::new());
         let both = [(Via::BuiltIn, fetcher, &*built_in), (Via::Pool, pool_fetcher, &*pool_trust)];
         for (via, fetcher, trust) in both {
             let mut parts = FetchParts { resolver, random, clock, trust, names };
@@ -191,10 +207,12 @@ impl Running {
                     self.request.as_ref().is_some_and(|(on, id, _)| (*on, *id) == (via, fetched.id));
                 if is_mine && let Some((_, _, ask)) = self.request.take() {
                     mine = Some((ask, fetched));
+                } else if via == Via::BuiltIn {
+                    others.push(fetched);
                 }
             }
         }
-        mine
+        (mine, others)
     }
 
     fn network_event(&mut self, event: &NetworkEvent, now: Time, parts: &mut Parts, out: &mut Outbox) {
@@ -203,11 +221,13 @@ impl Running {
                 self.is_online = false;
                 self.warn("network", "No network address.".to_owned());
                 self.registration_network_lost(now, parts, out);
+                self.stop_lines(now, parts, out);
             }
             NetworkEvent::AddressTaken(_) => {
                 self.is_online = true;
                 self.unwarn("network");
                 self.reconnect(now, parts, out);
+                self.start_lines(now, parts, out);
             }
             NetworkEvent::ClockFailed => self.warn("clock", "No time server answers.".to_owned()),
             NetworkEvent::ClockSet => {
@@ -215,6 +235,8 @@ impl Running {
                 parts.log.follow(&parts.clock);
                 // Everything that failed for want of a date may work now.
                 self.reconnect(now, parts, out);
+                let said = self.with_lines(parts, |lines, setting| lines.try_again(now, setting, out));
+                self.lines_said(said, now, parts, out);
             }
         }
     }
@@ -266,6 +288,9 @@ impl Running {
             parts.pool_fetcher.wake_at(),
             self.sign_in.as_ref().and_then(SignIn::wake_at),
             self.registration.as_ref().and_then(Registration::wake_at),
+            self.lines.wake_at(),
+            self.plain.wake_at(),
+            self.revisit.as_ref().and_then(|(revisit, _)| revisit.wake_at()),
             self.renew_at,
             self.view.until(),
             self.idle_at(),
@@ -292,10 +317,14 @@ impl Running {
             registration.hang_up(out);
         }
         self.web.hang_up(out);
+        self.with_lines(parts, |lines, setting| lines.stop(setting, out));
     }
 
     /// What the phone is, in one word.
     pub fn state(&self) -> PhoneState {
+        if self.plain.is_generic {
+            return self.lines_state();
+        }
         if self.account.is_none() {
             // A code that has expired is kept for *Retry* only.
             let is_under_way = self.sign_in.is_some() && !matches!(self.view, View::WebCodeExpired);
@@ -315,7 +344,8 @@ impl Running {
     /// Whose phone it is.
     pub fn account_address(&self) -> Option<&str> {
         let signing = self.sign_in.as_ref().map(SignIn::address).filter(|address| !address.is_empty());
-        self.account.as_ref().map(|account| account.address.as_str()).or(signing)
+        let own = self.account.as_ref().map(|account| account.address.as_str());
+        own.or(signing).or(self.plain.address())
     }
 
     /// The code on the display.

@@ -21,6 +21,10 @@ pub enum PhoneState {
     Locked,
     /// Signed in, but the pool has lost the phone, or the phone the pool.
     RegistrationLost,
+    /// In the generic profile: every line is registered.
+    Registered,
+    /// In the generic profile: some line is not registered, or there is none.
+    Unregistered,
 }
 
 impl PhoneState {
@@ -34,6 +38,8 @@ impl PhoneState {
             PhoneState::SignedIn => "signed-in",
             PhoneState::Locked => "locked",
             PhoneState::RegistrationLost => "registration-lost",
+            PhoneState::Registered => "registered",
+            PhoneState::Unregistered => "unregistered",
         }
     }
 
@@ -46,6 +52,8 @@ impl PhoneState {
         ("signed-in", "somebody is signed in and registered"),
         ("locked", "signed in, and the lock is closed"),
         ("registration-lost", "signed in, but not registered at the moment"),
+        ("registered", "generic profile: every line is registered"),
+        ("unregistered", "generic profile: some line is not registered, or there is none"),
     ];
 }
 

@@ -25,6 +25,11 @@ impl Cache {
         (now < *until).then_some(answer)
     }
 
+    pub(super) fn life(&self, key: &Key, now: Time) -> Option<Duration> {
+        let (_, until) = self.answers.get(key)?;
+        (now < *until).then(|| *until - now)
+    }
+
     pub(super) fn keep(&mut self, key: Key, answer: Option<Answer>, ttl: u32, now: Time) {
         if ttl == 0 {
             return;

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 
-use super::{Answer, Service};
+use super::{Answer, Pointer, Service};
 
 /// Records of an answer that are taken; further ones are ignored.
 const RECORDS_LIMIT: usize = 32;
@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Addresses,
     /// SRV.
     Services,
+    /// NAPTR.
+    Pointers,
 }
 
 /// What is asked: a full name in small letters without a last dot, and a kind. Prints as `A fe.contoso.example`.
@@ -37,6 +39,7 @@ impl Key {
         match self.kind {
             Kind::Addresses => RecordType::A,
             Kind::Services => RecordType::SRV,
+            Kind::Pointers => RecordType::NAPTR,
         }
     }
 }
@@ -69,6 +72,9 @@ impl fmt::Display for Reading {
             }
             Reading::Records { records: Answer::Services(services), .. } => f.write_str(&list(
                 services.iter().map(|service| format!("{}:{}", service.target, service.port)).collect(),
+            )),
+            Reading::Records { records: Answer::Pointers(pointers), .. } => f.write_str(&list(
+                pointers.iter().map(|pointer| format!("{} at {}", pointer.service, pointer.target)).collect(),
             )),
             Reading::Nothing { .. } => f.write_str("no such name"),
             Reading::Alias(name) => write!(f, "alias of {name}"),
@@ -135,7 +141,7 @@ fn read_records(message: &Message, key: &Key) -> Reading {
         let Some((target, life)) = aliases.get(&name) else { break };
         (name, ttl) = (target.clone(), ttl.min(*life));
     }
-    let (mut addresses, mut services) = (Vec::new(), Vec::new());
+    let (mut addresses, mut services, mut pointers) = (Vec::new(), Vec::new(), Vec::new());
     let own = message.answers.iter().take(RECORDS_LIMIT).filter(|record| spell(&record.name) == name);
     for record in own {
         match (&record.data, key.kind) {
@@ -146,6 +152,13 @@ fn read_records(message: &Message, key: &Key) -> Reading {
                 port: service.port,
                 target: spell(&service.target),
             }),
+            (RData::NAPTR(pointer), Kind::Pointers) => pointers.push(Pointer {
+                order: pointer.order,
+                preference: pointer.preference,
+                flags: String::from_utf8_lossy(&pointer.flags).to_ascii_lowercase(),
+                service: String::from_utf8_lossy(&pointer.services).to_ascii_uppercase(),
+                target: spell(&pointer.replacement),
+            }),
             _ => continue,
         }
         ttl = ttl.min(record.ttl);
@@ -155,10 +168,13 @@ fn read_records(message: &Message, key: &Key) -> Reading {
     let records = match key.kind {
         Kind::Addresses if !addresses.is_empty() => Answer::Addresses(addresses),
         Kind::Services if !services.is_empty() => Answer::Services(services),
-        Kind::Addresses | Kind::Services if name != key.name && is_domain_name(&name) => {
+        Kind::Pointers if !pointers.is_empty() => Answer::Pointers(pointers),
+        Kind::Addresses | Kind::Services | Kind::Pointers if name != key.name && is_domain_name(&name) => {
             return Reading::Alias(name);
         }
-        Kind::Addresses | Kind::Services => return Reading::Nothing { ttl: negative_ttl(message) },
+        Kind::Addresses | Kind::Services | Kind::Pointers => {
+            return Reading::Nothing { ttl: negative_ttl(message) };
+        }
     };
     Reading::Records { records, ttl }
 }

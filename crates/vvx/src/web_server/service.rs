@@ -60,6 +60,8 @@ pub fn word(web: &WebServer, desk: &Desk<'_>) -> Word {
         (PhoneState::SigningIn, _) => Word::SigningIn,
         (PhoneState::SignedIn | PhoneState::Locked, _) => Word::SignedIn,
         (PhoneState::RegistrationLost, _) if desk.are_credentials_bad() => Word::PassChanged,
+        // No line of the generic profile is signed in to this service.
+        (PhoneState::Registered | PhoneState::Unregistered, _) => Word::Unregistered,
         (PhoneState::RegistrationLost, _) => Word::SigningIn,
     }
 }

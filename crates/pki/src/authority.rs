@@ -11,17 +11,18 @@ use net::tls::{Credentials, Trust};
 use net::{Crypto, Random, Wall};
 use rcgen::string::Ia5String;
 use rcgen::{
-    CertificateParams, CertificateRevocationListParams, ExtendedKeyUsagePurpose, Issuer, KeyIdMethod,
-    KeyUsagePurpose, PublicKeyData, RevokedCertParams, SanType, SerialNumber,
+    CertificateParams, CertificateRevocationListParams, CustomExtension, ExtendedKeyUsagePurpose, Issuer,
+    KeyIdMethod, KeyUsagePurpose, PublicKeyData, RevokedCertParams, SanType, SerialNumber,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 
 use crate::certificate::{Certificate, CertificateError};
+use crate::places::Places;
 use crate::profile::{authority_params, fresh_serial, leaf_params, reason_code, serial_number, server_name};
 use crate::request::{CertificateRequest, RequestError, RequestedKey};
 use crate::revocation::Revocations;
-use crate::signer::Signer;
+use crate::signer::{KeyKind, Signer};
 
 /// How far the first moment of an issued certificate lies before the moment of issue, so that a holder whose
 /// clock is a little slow can use it at once.
@@ -32,6 +33,9 @@ pub const DEPTH_LIMIT: usize = 3;
 
 /// The most names in one server certificate.
 pub const NAMES_LIMIT: usize = 64;
+
+/// id-pkix-ocsp-nocheck (RFC 6960 §4.2.2.2.1).
+const OCSP_NO_CHECK: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 48, 1, 5];
 
 /// The longest `sip:` URI in a user's certificate, in octets.
 const SIP_URI_LIMIT: usize = 512;
@@ -82,7 +86,7 @@ pub enum RestoreError {
     /// A certificate cannot be read.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    /// The key is not a P-256 key in PKCS#8.
+    /// The key is neither a P-256 nor an RSA key in PKCS#8.
     #[error("{0}")]
     Key(String),
     /// The key does not belong to the first certificate.
@@ -145,6 +149,9 @@ pub struct Authority {
     /// This authority first, the root last.
     chain: Vec<CertificateDer<'static>>,
     not_after: Wall,
+    keys: KeyKind,
+    /// What every certificate issued from now on says about where this authority tells about itself.
+    places: Option<Places>,
 }
 
 impl fmt::Debug for Authority {
@@ -166,14 +173,27 @@ impl Authority {
         not_before: Wall,
         life: Duration,
     ) -> Authority {
+        Authority::with_keys(KeyKind::P256, common_name, crypto, random, not_before, life)
+    }
+
+    /// The same as [`Authority::new`] with keys of this kind, for itself and for the servers it issues for.
+    pub fn with_keys(
+        keys: KeyKind,
+        common_name: &str,
+        crypto: Crypto,
+        random: &mut Random,
+        not_before: Wall,
+        life: Duration,
+    ) -> Authority {
         let mut random = random.fork("authority");
-        let key = crypto.p256_key(&mut random);
+        let key = keys.make(crypto, &mut random);
         let signer = signer_of(&key);
         let not_after = not_before.plus(life);
         let params = authority_params(common_name, fresh_serial(&mut random), not_before, not_after);
         let certificate = params.self_signed(&signer).expect("a root's certificate always encodes");
         let chain = vec![certificate.der().clone()];
-        Authority { crypto, random, issuer: Issuer::new(params, signer), key, chain, not_after }
+        let issuer = Issuer::new(params, signer);
+        Authority { crypto, random, issuer, key, chain, not_after, keys, places: None }
     }
 
     /// Takes up an authority that was kept: its chain, itself first and the root last, and its key. A generator
@@ -200,6 +220,7 @@ impl Authority {
         if signer.public_key_info() != read.public_key_info {
             return Err(RestoreError::OtherKey(name));
         }
+        let keys = signer.kind();
         let issuer = Issuer::from_ca_cert_der(own, signer)
             .map_err(|why| CertificateError::Malformed(why.to_string()))?;
         Ok(Authority {
@@ -209,6 +230,8 @@ impl Authority {
             key: kept.key.clone_key(),
             chain: kept.chain.clone(),
             not_after: read.not_after,
+            keys,
+            places: None,
         })
     }
 
@@ -222,7 +245,7 @@ impl Authority {
             return Err(IssueError::TooDeep);
         }
         let (not_before, not_after) = self.dates(validity)?;
-        let key = self.crypto.p256_key(&mut self.random);
+        let key = self.keys.make(self.crypto, &mut self.random);
         let signer = signer_of(&key);
         let mut params = authority_params(common_name, fresh_serial(&mut self.random), not_before, not_after);
         params.use_authority_key_identifier_extension = true;
@@ -236,7 +259,24 @@ impl Authority {
             key,
             chain,
             not_after,
+            keys: self.keys,
+            places: None,
         })
+    }
+
+    /// Has every certificate that is issued from now on say where this authority tells about itself.
+    pub fn tell_at(&mut self, places: Places) {
+        self.places = Some(places);
+    }
+
+    /// Where this authority tells about itself, if it does.
+    pub fn places(&self) -> Option<&Places> {
+        self.places.as_ref()
+    }
+
+    /// This authority's own certificate.
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.chain[0]
     }
 
     /// The root's certificate.
@@ -271,14 +311,11 @@ impl Authority {
     ///
     /// If there is no name, a name is none, or the authority has run out.
     pub fn issue_server(&mut self, names: &[String], validity: Validity) -> Result<Credentials, IssueError> {
-        let alternatives = server_names(names)?;
-        let (not_before, not_after) = self.dates(validity)?;
-        let key = self.crypto.p256_key(&mut self.random);
-        let signer = signer_of(&key);
-        let mut params = leaf_params(&names[0], fresh_serial(&mut self.random), not_before, not_after);
-        params.subject_alt_names = alternatives;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        Ok(Credentials { chain: self.chain_of(self.sign(&params, &signer)), key })
+        server_names(names)?;
+        self.dates(validity)?;
+        let key = self.keys.make(self.crypto, &mut self.random);
+        let chain = self.issue_server_for(names, signer_of(&key).public_key_info(), validity)?;
+        Ok(Credentials { chain, key })
     }
 
     /// Issues a certificate for a server that has a key already; `public_key_info` is its SubjectPublicKeyInfo (DER),
@@ -297,7 +334,7 @@ impl Authority {
         let alternatives = server_names(names)?;
         let key = RequestedKey::read(public_key_info).map_err(IssueError::BadKey)?;
         let (not_before, not_after) = self.dates(validity)?;
-        let mut params = leaf_params(&names[0], fresh_serial(&mut self.random), not_before, not_after);
+        let mut params = self.leaf(&names[0], not_before, not_after);
         params.subject_alt_names = alternatives;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         if key.is_rsa() {
@@ -335,8 +372,7 @@ impl Authority {
         let uri =
             Ia5String::try_from(holder.sip_uri.as_str()).map_err(|_| bad(&holder.sip_uri, "SIP URI"))?;
         let (not_before, not_after) = self.dates(validity)?;
-        let serial = fresh_serial(&mut self.random);
-        let mut params = leaf_params(&holder.address, serial, not_before, not_after);
+        let mut params = self.leaf(&holder.address, not_before, not_after);
         params.subject_alt_names = vec![SanType::URI(uri)];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         Ok(self.sign(&params, request.key()))
@@ -381,6 +417,37 @@ impl Authority {
         Ok((validity.from.minus(BACK_DATING), not_after))
     }
 
+    /// What every certificate of a leaf begins with.
+    fn leaf(&mut self, common_name: &str, not_before: Wall, not_after: Wall) -> CertificateParams {
+        let serial = fresh_serial(&mut self.random);
+        let mut params = leaf_params(common_name, serial, not_before, not_after);
+        if let Some(places) = &self.places {
+            params.crl_distribution_points = places.distribution_points();
+            params.custom_extensions.push(places.information_access());
+        }
+        params
+    }
+
+    /// Issues a certificate for somebody who answers OCSP questions in this authority's name (RFC 6960 §4.2.2.2), and
+    /// makes the key. Whoever checks such a certificate need not ask whether it was revoked itself.
+    ///
+    /// # Errors
+    ///
+    /// If the authority has run out.
+    pub fn issue_responder(&mut self, name: &str, validity: Validity) -> Result<Credentials, IssueError> {
+        let (not_before, not_after) = self.dates(validity)?;
+        let key = self.keys.make(self.crypto, &mut self.random);
+        let mut params = leaf_params(name, fresh_serial(&mut self.random), not_before, not_after);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
+        // id-pkix-ocsp-nocheck, with NULL as its value.
+        params.custom_extensions.push(CustomExtension::from_oid_content(OCSP_NO_CHECK, vec![5, 0]));
+        Ok(Credentials { chain: vec![self.sign(&params, &signer_of(&key))], key })
+    }
+
+    pub(crate) fn signer(&self) -> &Signer {
+        self.issuer.key()
+    }
+
     fn sign(&self, params: &CertificateParams, key: &impl PublicKeyData) -> CertificateDer<'static> {
         let certificate = params.signed_by(key, &self.issuer).expect("checked names and dates always encode");
         certificate.der().clone()
@@ -398,5 +465,5 @@ fn server_names(names: &[String]) -> Result<Vec<SanType>, IssueError> {
 }
 
 pub(crate) fn signer_of(key: &PrivateKeyDer<'_>) -> Signer {
-    Signer::new(key).expect("net makes P-256 keys in PKCS#8")
+    Signer::new(key).expect("keys made here are P-256 or RSA, in PKCS#8")
 }

@@ -2,14 +2,17 @@
 //!
 //! Other people's tools accept what is made here: certificates follow RFC 5280 (serials of 128 random bits,
 //! key identifiers, critical basic constraints and key usage), requests are PKCS #10 (RFC 2986), revocation
-//! lists are RFC 5280 §5. All keys made here are P-256 and sign by RFC 6979, so in the simulation the same seed
-//! makes the same bytes.
+//! lists are RFC 5280 §5, OCSP is RFC 6960. Keys made here are P-256 and sign by RFC 6979, or RSA and sign by PKCS #1 v1.5:
+//! neither needs chance, so in the simulation the same seed makes the same bytes.
 //!
 //! | module | promise |
 //! | --- | --- |
 //! | [`authority`] | a root, its intermediates, and what they issue |
 //! | [`request`] | certificate requests, checked; nothing of them counts but the public key |
 //! | [`certificate`] | what a certificate says, for people and for checks |
+//! | [`ocsp`] | questions about single certificates, and signed answers |
+//! | [`places`] | where an authority tells the world about itself |
+//! | [`publication`] | what an authority serves at those places |
 //! | [`revocation`] | which certificates count no longer, since when and why |
 //! | [`device`] | what an appliance shows before anybody has enrolled it |
 //! | [`pem`] | certificates and keys as text |
@@ -19,8 +22,11 @@
 pub mod authority;
 pub mod certificate;
 pub mod device;
+pub mod ocsp;
 pub mod pem;
+pub mod places;
 mod profile;
+pub mod publication;
 pub mod request;
 pub mod revocation;
 mod signer;
@@ -28,5 +34,7 @@ mod signer;
 pub use authority::{Authority, Holder, IssueError, Validity};
 pub use certificate::{Certificate, CertificateError, Serial};
 pub use device::device_credentials;
+pub use places::Places;
 pub use request::{Asked, CertificateRequest, Digests, RequestError, make_request};
 pub use revocation::{Reason, Revocations, Revoked};
+pub use signer::KeyKind;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use net::{Crypto, Random, Wall};
 use pki::{
-    Authority, Certificate, CertificateRequest, Holder, Reason, Revocations, Validity, make_request, pem,
+    Authority, Certificate, CertificateRequest, Holder, KeyKind, Places, Reason, Revocations, Validity,
+    make_request, ocsp, pem,
 };
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -37,6 +38,11 @@ impl Folder {
     #[expect(clippy::disallowed_methods, reason = "openssl reads its input from files")]
     fn write(&self, file: &str, text: &str) {
         std::fs::write(self.0.join(file), text).expect("a file is written");
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "openssl reads its input from files")]
+    fn write_octets(&self, file: &str, octets: &[u8]) {
+        std::fs::write(self.0.join(file), octets).expect("a file is written");
     }
 
     #[expect(clippy::disallowed_methods, reason = "openssl leaves its output in files")]
@@ -230,4 +236,109 @@ fn an_rsa_request_made_by_openssl_gets_a_certificate_for_its_own_key() {
     let certificate =
         openssl(&folder.0, "x509 -in user.pem -noout -pubkey").expect("openssl was there before");
     assert_eq!(key.1, certificate.1);
+}
+
+/// Two server certificates of an authority with such keys, the second revoked; and what the authority says of them.
+fn revoked_case(folder: &Folder, keys: KeyKind) -> (Authority, Revocations) {
+    let mut random = Random::named(9, "ca");
+    let mut root =
+        Authority::with_keys(keys, "Contoso Root", Crypto::Seeded, &mut random, issue_time(), 10 * YEAR);
+    root.tell_at(Places::new("pki.contoso.example", "", "root"));
+    let mut revocations = Revocations::new();
+    for name in ["good", "bad"] {
+        let issued = root
+            .issue_server(&[format!("{name}.contoso.example")], Validity::days(issue_time(), 30))
+            .expect("a certificate");
+        folder.write(&format!("{name}.pem"), &pem::certificates(&issued.chain));
+        folder.write(&format!("{name}.key"), &pem::private_key(&issued.key));
+        if name == "bad" {
+            let serial = Certificate::read(&issued.chain[0]).expect("readable").serial;
+            revocations.revoke(serial, issue_time(), Reason::KeyCompromise);
+        }
+    }
+    folder.write("root.pem", &pem::certificates([root.root()]));
+    (root, revocations)
+}
+
+#[test]
+fn openssl_asks_by_ocsp_and_believes_the_authority_and_its_delegate() {
+    for (keys, by) in
+        [(KeyKind::P256, "authority"), (KeyKind::P256, "delegate"), (KeyKind::Rsa2048, "authority")]
+    {
+        let folder = Folder::new(&format!("ocsp-{keys:?}-{by}"));
+        let (mut root, revocations) = revoked_case(&folder, keys);
+        let asked = openssl(
+            &folder.0,
+            "ocsp -issuer root.pem -cert good.pem -cert bad.pem -serial 0x1234 -sha256 -cert good.pem -reqout request.der",
+        );
+        let Some((is_ok, said)) = asked else { return };
+        assert!(is_ok, "{said}");
+        let delegate = root.issue_responder("OCSP", Validity::days(issue_time(), 30)).expect("a certificate");
+        let responder = match by {
+            "authority" => ocsp::Responder::of(&root),
+            _ => ocsp::Responder::delegated(&root, &delegate).expect("credentials that fit"),
+        };
+        let known: Vec<_> = ["good.pem", "bad.pem"]
+            .map(|file| {
+                let text = String::from_utf8(folder.read(file)).expect("PEM is text");
+                Certificate::read(&pem::read_certificates(&text).expect("PEM")[0]).expect("readable").serial
+            })
+            .into();
+        let life = Duration::from_secs(600);
+        let answer = responder.answer(&folder.read("request.der"), issue_time(), life, |serial| {
+            match revocations.find(serial) {
+                Some(revoked) => ocsp::Standing::Revoked(revoked),
+                None if known.contains(serial) => ocsp::Standing::Good,
+                None => ocsp::Standing::Unknown,
+            }
+        });
+        folder.write_octets("answer.der", &answer);
+        let (is_ok, said) = openssl(
+            &folder.0,
+            &format!(
+                "ocsp -respin answer.der -reqin request.der -CAfile root.pem -verify_other root.pem {AT} -resp_text"
+            ),
+        )
+        .expect("openssl was there before");
+        assert!(is_ok && said.contains("Response verify OK"), "{said}");
+        assert!(!said.contains("WARNING"), "the nonce was not repeated:\n{said}");
+        for wanted in ["Cert Status: good", "Cert Status: revoked", "Cert Status: unknown", "keyCompromise"] {
+            assert!(said.contains(wanted), "{wanted} is missing in {said}");
+        }
+        assert_eq!(said.matches("Cert Status: good").count(), 2, "by SHA-1 and by SHA-256: {said}");
+    }
+}
+
+#[test]
+fn openssl_finds_the_places_in_a_certificate_and_checks_the_list_for_rsa_too() {
+    for keys in [KeyKind::P256, KeyKind::Rsa2048] {
+        let folder = Folder::new(&format!("places-{keys:?}"));
+        let (root, revocations) = revoked_case(&folder, keys);
+        let list = root.revocation_list(&revocations, issue_time(), Duration::from_secs(86_400));
+        folder.write_octets("list.crl", &list);
+        let Some((_, text)) = openssl(&folder.0, "x509 -in good.pem -noout -text") else { return };
+        for wanted in [
+            "OCSP - URI:http://pki.contoso.example/root/ocsp",
+            "CA Issuers - URI:http://pki.contoso.example/root.crt",
+            "URI:http://pki.contoso.example/root.crl",
+        ] {
+            assert!(text.contains(wanted), "{wanted} is missing in {text}");
+        }
+        let (is_ok, said) =
+            openssl(&folder.0, "crl -inform DER -in list.crl -CAfile root.pem -noout -text -out list.txt")
+                .expect("openssl was there before");
+        assert!(is_ok && said.contains("verify OK"), "{said}");
+        openssl(&folder.0, "crl -inform DER -in list.crl -out list.pem").expect("openssl was there before");
+        for (file, wanted) in [("good.pem", true), ("bad.pem", false)] {
+            let (is_ok, said) = openssl(
+                &folder.0,
+                &format!("verify -x509_strict -crl_check {AT} -purpose sslserver -CAfile root.pem -CRLfile list.pem {file}"),
+            )
+            .expect("openssl was there before");
+            assert_eq!(is_ok, wanted, "{file}: {said}");
+        }
+        let key = openssl(&folder.0, "pkey -in good.key -noout -text").expect("openssl was there before").1;
+        let wanted = if keys == KeyKind::P256 { "256 bit" } else { "2048 bit" };
+        assert!(key.contains(wanted), "{key}");
+    }
 }

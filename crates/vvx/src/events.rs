@@ -57,6 +57,30 @@ pub const UNLOCKED: &str = "unlocked";
 pub const WRONG_LOCK_CODE: &str = "wrong-lock-code";
 /// A lock code was made or changed, and has reached the flash.
 pub const LOCK_CODE_SET: &str = "lock-code-set";
+/// Somebody is being called from the phone.
+pub const CALL_PLACED: &str = "call-placed";
+/// The phone that is being called rings.
+pub const CALL_RINGS_THERE: &str = "call-rings-there";
+/// The phone rings: somebody calls it.
+pub const CALL_RINGS: &str = "call-rings";
+/// A call was answered, here or there.
+pub const CALL_CONNECTED: &str = "call-connected";
+/// One end holds the other.
+pub const CALL_HELD: &str = "call-held";
+/// An end that was held is back.
+pub const CALL_RESUMED: &str = "call-resumed";
+/// The other end asks the phone to call somebody else.
+pub const CALL_REFERRED: &str = "call-referred";
+/// The other end reached whom the phone sent it to.
+pub const CALL_TRANSFERRED: &str = "call-transferred";
+/// A transfer came to nothing.
+pub const CALL_TRANSFER_FAILED: &str = "call-transfer-failed";
+/// A call was not answered here.
+pub const CALL_MISSED: &str = "call-missed";
+/// A call is over.
+pub const CALL_ENDED: &str = "call-ended";
+/// The other end sent a digit.
+pub const DIGIT_HEARD: &str = "digit-heard";
 /// Everything the phone knew was erased.
 pub const FACTORY_RESET: &str = "factory-reset";
 
@@ -89,6 +113,18 @@ pub const ALL: &[(&str, &str)] = &[
     (UNLOCKED, "the phone is unlocked"),
     (WRONG_LOCK_CODE, "a wrong lock code was typed"),
     (LOCK_CODE_SET, "a lock code was made or changed, and has reached the flash"),
+    (CALL_PLACED, "somebody is being called from the phone"),
+    (CALL_RINGS_THERE, "the phone that is being called rings"),
+    (CALL_RINGS, "the phone rings: somebody calls it"),
+    (CALL_CONNECTED, "a call was answered, here or there"),
+    (CALL_HELD, "one end holds the other"),
+    (CALL_RESUMED, "an end that was held is back"),
+    (CALL_REFERRED, "the other end asks the phone to call somebody else"),
+    (CALL_TRANSFERRED, "the other end reached whom the phone sent it to"),
+    (CALL_TRANSFER_FAILED, "a transfer came to nothing"),
+    (CALL_MISSED, "a call was not answered here"),
+    (CALL_ENDED, "a call is over"),
+    (DIGIT_HEARD, "the other end sent a digit"),
     (FACTORY_RESET, "everything the phone knew was erased"),
 ];
 

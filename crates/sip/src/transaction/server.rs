@@ -152,18 +152,24 @@ pub enum Arrival {
 #[derive(Clone, Debug)]
 pub struct Servers {
     timers: Timers,
+    max: usize,
     all: BTreeMap<ServerKey, Server>,
     /// The ends that timer J sets, in order.
     ends: BTreeSet<(Time, ServerKey)>,
 }
 
 impl Servers {
-    /// The most transactions that are kept at a time.
+    /// The most transactions that are kept at a time, unless [`Servers::at_most`] says less.
     pub const MAX: usize = 100_000;
 
     /// No transactions yet.
     pub fn new(timers: Timers) -> Servers {
-        Servers { timers, all: BTreeMap::new(), ends: BTreeSet::new() }
+        Servers::at_most(Servers::MAX, timers)
+    }
+
+    /// No transactions yet, and never more than `max`.
+    pub fn at_most(max: usize, timers: Timers) -> Servers {
+        Servers { timers, max, all: BTreeMap::new(), ends: BTreeSet::new() }
     }
 
     /// Takes a request in that came from `peer`.
@@ -173,7 +179,7 @@ impl Servers {
         if let Some(server) = self.all.get(&key) {
             return Arrival::Again(server.repeated());
         }
-        if self.all.len() >= Servers::MAX {
+        if self.all.len() >= self.max {
             return Arrival::Full;
         }
         self.all.insert(key.clone(), Server::new(way, self.timers));

@@ -25,6 +25,3 @@ pub mod settings;
 pub use calling::{NoOutlet, Outlet};
 pub use lines::{Lines, Said, Setting};
 pub use ports::Flow;
-
-#[cfg(test)]
-mod tests;

@@ -49,6 +49,8 @@ pub struct Parts {
     pub built_in: Trust,
     pub pool_trust: Trust,
     pub wish: Wish,
+    /// The web interface changed settings; whoever lives by them looks again.
+    pub has_new_settings: bool,
     /// The highest batch that is safe in flash.
     pub safe: Option<WriteId>,
 }
@@ -134,7 +136,8 @@ impl Powered {
         let mut log = Log::new(now, out);
         let mut config = Config::read(&flash);
         for (name, value) in &setup.parameters {
-            if config.layer(Source::Local).any(|(known, _)| known == name) {
+            let layer = if name.starts_with("device.") { Source::Device } else { Source::Local };
+            if config.layer(layer).any(|(known, _)| known == name) {
                 continue;
             }
             if let Err(why) = config.set(Source::Local, name, Some(value), &mut flash, out) {
@@ -156,6 +159,7 @@ impl Powered {
             config,
             setup,
             wish: Wish::None,
+            has_new_settings: false,
             safe: None,
         };
         parts.trust_roots();

@@ -184,6 +184,9 @@ impl Running {
         self.timers(now, parts, out);
         self.settle(now, parts, out);
         self.serve(now, input, parts, out);
+        if std::mem::take(&mut parts.has_new_settings) {
+            self.configured(now, parts, out);
+        }
     }
 
     /// The answer to the request that the sign-in waits for, if it came, and those to other requests.

@@ -241,6 +241,7 @@ impl Desk<'_> {
         let Parts { config, flash, log, .. } = &mut *self.parts;
         config.set(Source::Web, name, value, flash, self.out).map_err(|why| why.to_string())?;
         log.configure(config);
+        self.parts.has_new_settings = true;
         Ok(())
     }
 
@@ -253,6 +254,7 @@ impl Desk<'_> {
         let Parts { config, flash, log, .. } = &mut *self.parts;
         config.set_all(Source::Web, changes, flash, self.out).map_err(|why| why.to_string())?;
         log.configure(config);
+        self.parts.has_new_settings = true;
         Ok(())
     }
 

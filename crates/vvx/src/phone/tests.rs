@@ -1,6 +1,9 @@
 //! What a person sees and can do, from power-on to a code and back.
 
 mod bench;
+mod lines;
+mod pbx;
+mod port;
 mod web;
 
 use bench::{Bench, setup};

@@ -19,6 +19,8 @@ use url::Url;
 use crate::model::{Firmware, Mac, Model};
 use crate::phone::*;
 
+use super::pbx::Pbx;
+
 const OFFICE: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 1);
 const DESK: Ipv4Addr = Ipv4Addr::new(10, 20, 2, 1);
 const LOGIN: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
@@ -44,8 +46,16 @@ pub struct Bench {
     pub written: BTreeMap<StreamId, Vec<u8>>,
     /// Connections that the phone closed.
     pub closed: Vec<StreamId>,
-    /// The ports that it listens to by TCP.
+    /// The ports that it listens to by TCP, but for SIP's.
     pub ports: Vec<u16>,
+    /// What SIP servers the phone can reach, by address.
+    pub servers: BTreeMap<SocketAddr, Pbx>,
+    /// Names besides the identity service's.
+    pub names: Vec<Record>,
+    /// Datagrams that left the phone's SIP port: when, where to, and what.
+    pub sent: Vec<(Time, SocketAddr, Bytes)>,
+    /// Streams to SIP servers.
+    pub trunks: BTreeMap<StreamId, SocketAddr>,
     out: Outbox,
     inputs: VecDeque<(Time, Input)>,
     streams: BTreeMap<StreamId, ServerConnection>,
@@ -75,6 +85,10 @@ impl Bench {
             written: BTreeMap::new(),
             closed: Vec::new(),
             ports: Vec::new(),
+            servers: BTreeMap::new(),
+            names: Vec::new(),
+            sent: Vec::new(),
+            trunks: BTreeMap::new(),
             out: Outbox::new(),
             inputs: VecDeque::new(),
             streams: BTreeMap::new(),
@@ -95,7 +109,7 @@ impl Bench {
 
     pub fn power_off(&mut self) {
         self.handle(Input::PowerOff);
-        (self.inputs, self.streams) = Default::default();
+        (self.inputs, self.streams, self.trunks) = Default::default();
         self.ports.clear();
     }
 
@@ -166,6 +180,11 @@ impl Bench {
                             let local = SocketAddr::from((DESK, 50_000));
                             StreamEvent::Opened { local, peer: dial.to }
                         }
+                        _ if self.servers.get(&dial.to).is_some_and(|server| server.is_up) => {
+                            self.trunks.insert(id, dial.to);
+                            let local = SocketAddr::from((DESK, 50_001));
+                            StreamEvent::Opened { local, peer: dial.to }
+                        }
                         _ => StreamEvent::Closed(Closed::Refused),
                     };
                     self.soon(Input::Stream(id, event));
@@ -182,7 +201,9 @@ impl Bench {
                 }
                 Effect::Note(Note::Screen { id, .. }) => self.screens.push(id),
                 Effect::Note(Note::Event { name, .. }) => self.events.push(name),
-                Effect::Listen(Listen { port, security: ListenSecurity::Tcp | ListenSecurity::Tls(_) }) => {
+                Effect::Listen(Listen { port, security: ListenSecurity::Tcp | ListenSecurity::Tls(_) })
+                    if port != crate::line::ports::PORT =>
+                {
                     self.ports.push(port);
                 }
                 Effect::Unlisten(Transport::Tcp, port) => self.ports.retain(|known| *known != port),
@@ -194,14 +215,44 @@ impl Bench {
     fn datagram(&mut self, asked: &Datagram) {
         let payload = match asked.to.port() {
             67 => lease(&asked.payload),
-            53 => address(&asked.payload),
+            53 => address(&asked.payload, &self.names),
             123 if self.has_time_server => time(&asked.payload, self.now),
-            _ => return,
+            _ => return self.sip(asked),
         };
         let from = SocketAddr::from((OFFICE, asked.to.port()));
         let from = if asked.to.ip().is_ipv4() && asked.to.port() != 67 { asked.to } else { from };
         let to = SocketAddr::from((DESK, asked.from.port()));
         self.soon(Input::Datagram(Datagram { from, to, payload: payload.into() }));
+    }
+
+    fn sip(&mut self, asked: &Datagram) {
+        self.sent.push((self.now, asked.to, asked.payload.clone()));
+        let Some(server) = self.servers.get_mut(&asked.to) else { return };
+        for payload in server.serve(self.now, &asked.payload) {
+            let to = SocketAddr::from((DESK, asked.from.port()));
+            self.soon(Input::Datagram(Datagram { from: asked.to, to, payload }));
+        }
+    }
+
+    /// A datagram from somebody reaches the phone's SIP port; what the phone sends back at once.
+    pub fn knock(&mut self, payload: impl Into<Bytes>) -> Vec<Bytes> {
+        let before = self.sent.len();
+        let (from, to) = (SocketAddr::from((OFFICE, 5060)), SocketAddr::from((DESK, 5060)));
+        self.handle(Input::Datagram(Datagram { from, to, payload: payload.into() }));
+        self.sent[before..].iter().map(|(_, _, payload)| payload.clone()).collect()
+    }
+
+    /// Starts the phone again, as its menu does.
+    pub fn restart(&mut self) {
+        self.phone.restart(self.now, &mut self.out);
+        self.carry();
+    }
+
+    /// A stream to a SIP server breaks.
+    pub fn break_trunks(&mut self) {
+        for id in std::mem::take(&mut self.trunks).into_keys() {
+            self.handle(Input::Stream(id, StreamEvent::Closed(Closed::Reset)));
+        }
     }
 
     /// Somebody connects to the phone.
@@ -236,6 +287,12 @@ impl Bench {
     }
 
     fn serve(&mut self, id: StreamId, bytes: &[u8]) {
+        if let Some(server) = self.trunks.get(&id).and_then(|to| self.servers.get_mut(to)) {
+            for answer in server.serve(self.now, &Bytes::copy_from_slice(bytes)) {
+                self.soon(Input::Stream(id, StreamEvent::Received(answer)));
+            }
+            return;
+        }
         if let Some(written) = self.written.get_mut(&id) {
             written.extend(bytes);
             return;
@@ -289,11 +346,16 @@ fn lease(asked: &[u8]) -> Vec<u8> {
     answer.to_vec().expect("an answer")
 }
 
-fn address(asked: &[u8]) -> Vec<u8> {
+fn address(asked: &[u8], names: &[Record]) -> Vec<u8> {
     let asked = hickory_proto::op::Message::from_vec(asked).expect("a question");
     let query = asked.queries[0].clone();
     let mut answer = asked.into_response();
-    if query.name().to_ascii().starts_with("login.") {
+    let known =
+        names.iter().filter(|one| one.name == *query.name() && one.record_type() == query.query_type());
+    let known: Vec<Record> = known.cloned().collect();
+    if !known.is_empty() {
+        answer.add_answers(known);
+    } else if query.name().to_ascii().starts_with("login.") {
         answer.add_answer(Record::from_rdata(query.name().clone(), 300, RData::A(LOGIN.into())));
     } else {
         answer.metadata.response_code = ResponseCode::NXDomain;

@@ -17,8 +17,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("registrar", &["net", "sip", "pki"]),
     ("vvx", &["net", "sip", "media", "pki"]),
     ("scenario", &["net", "pki", "sip", "site", "identity", "registrar", "vvx"]),
-    ("lab", &["scenario", "net", "pki"]),
-    ("wire", &["scenario", "net", "pki"]),
+    ("wire", &["net"]),
+    ("lab", &["scenario", "wire", "net", "pki"]),
 ];
 
 /// What a crate's tests may use beside.

@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -67,6 +68,27 @@ pub struct Run {
     /// Print failures only
     #[arg(long, short)]
     pub quiet: bool,
+    /// Tell the stories over real sockets with real TLS, one after the other, instead of in the simulation
+    #[arg(long, conflicts_with_all = ["jobs", "seeds"])]
+    pub wire: bool,
+    /// With --wire, how lab time passes: so many times as fast as real time, or `max`, which leaps over quiet times
+    #[arg(long, value_name = "N|max", requires = "wire", value_parser = parse_speed)]
+    pub speed: Option<wire::Speed>,
+    #[command(flatten)]
+    pub ground: GroundArguments,
+}
+
+/// Where a lab of real sockets lies on this machine.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct GroundArguments {
+    /// The network whose addresses the lab's actors get, 65,536 of them; with anything but a part of 127.0.0.0/8 everybody
+    /// who reaches those addresses reaches the lab: its accounts, its pages and its servers, with passwords that stand in
+    /// lab.yaml. The addresses must be this machine's
+    #[arg(long, value_name = "A.B.0.0/16", default_value = "127.20.0.0/16", value_parser = parse_network)]
+    pub network: Ipv4Addr,
+    /// Added to port numbers below 1024 if this user may not have those: 443 becomes 10443
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub port_offset: u16,
 }
 
 /// Read stories.
@@ -160,6 +182,26 @@ fn parse_seeds(text: &str) -> Result<Seeds, String> {
     Ok(seeds)
 }
 
+fn parse_speed(text: &str) -> Result<wire::Speed, String> {
+    if text == "max" {
+        return Ok(wire::Speed::Leap);
+    }
+    let times: f64 = text.parse().map_err(|_| format!("`{text}` is neither a number nor `max`"))?;
+    if !(0.1..=1000.0).contains(&times) {
+        return Err("between 0.1 and 1000 times as fast as real time; `max` leaps".to_owned());
+    }
+    // Within the range that was just checked.
+    Ok(wire::Speed::Thousandths((times * 1000.0) as u32))
+}
+
+fn parse_network(text: &str) -> Result<Ipv4Addr, String> {
+    let wrong = || format!("`{text}` is no network of 65,536 addresses, such as 127.20.0.0/16");
+    let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
+    let address: Ipv4Addr = address.parse().map_err(|_| wrong())?;
+    let is_whole = prefix == "16" && address.octets()[2..] == [0, 0];
+    is_whole.then_some(address).ok_or_else(wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +210,21 @@ mod tests {
     fn the_arguments_are_well_formed() {
         use clap::CommandFactory as _;
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_network_is_a_whole_sixteen() {
+        assert_eq!(parse_network("127.20.0.0/16"), Ok(Ipv4Addr::new(127, 20, 0, 0)));
+        for wrong in ["127.20.0.0", "127.20.1.0/16", "127.20.0.0/24", "lab/16"] {
+            assert!(parse_network(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn speed_is_a_factor_or_max() {
+        assert_eq!(parse_speed("20"), Ok(wire::Speed::Thousandths(20_000)));
+        assert_eq!(parse_speed("max"), Ok(wire::Speed::Leap));
+        assert!(parse_speed("0").is_err() && parse_speed("fast").is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `lab run`: stories told over all cores, and what came of them in the order in which they were named.
 
+mod on_wire;
 mod outcomes;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use scenario::World;
+use scenario::actor::Actor;
+use scenario::director::Told;
 use scenario::language::{Reading, Story, read_story};
 use scenario::mistakes::Colour;
 use scenario::report::{Detail, Outcome, ladder, tale};
@@ -31,6 +35,16 @@ struct Reports {
     ladder: bool,
     tale: bool,
     logs: bool,
+}
+
+impl Reports {
+    fn wanted(arguments: &Run) -> Reports {
+        Reports {
+            ladder: arguments.ladder || arguments.report.is_some(),
+            tale: arguments.tale || arguments.report.is_some(),
+            logs: arguments.report.is_some(),
+        }
+    }
 }
 
 /// What came of a telling, with what it cost.
@@ -60,7 +74,10 @@ pub fn run(arguments: &Run) -> u8 {
         return BROKEN;
     }
     let mut printer = Printer::new(arguments, colour);
-    let done = tell_all(&read, &jobs, arguments, colour, &mut printer);
+    let done = match arguments.wire {
+        false => tell_all(&read, &jobs, arguments, colour, &mut printer),
+        true => on_wire::tell_all(&read, &jobs, arguments, colour, &mut printer),
+    };
     let mut broken = false;
     if let Some(path) = &arguments.junit {
         broken |= complain(files::write(path, junit(&done).as_bytes()));
@@ -156,11 +173,7 @@ fn tell_all(
     let next = AtomicUsize::new(0);
     let waiting: Mutex<BTreeMap<usize, Result<Done, String>>> = Mutex::new(BTreeMap::new());
     let arrived = std::sync::Condvar::new();
-    let reports = Reports {
-        ladder: arguments.ladder || arguments.report.is_some(),
-        tale: arguments.tale || arguments.report.is_some(),
-        logs: arguments.report.is_some(),
-    };
+    let reports = Reports::wanted(arguments);
     let mut all = Vec::with_capacity(jobs.len());
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -213,13 +226,16 @@ fn tell_one(
         }
     };
     let took = thread_cpu_time().saturating_sub(used_before);
-    let ladder = reports.ladder.then(|| {
-        use scenario::World as _;
-        ladder(told.cast.world.journal(), Detail::Told)
-    });
-    let tale = reports.tale.then(|| tale(&told.cast));
-    let logs = if reports.logs { told.cast.phone_logs() } else { Vec::new() };
-    Ok(Done { outcome, took, ladder, tale, logs })
+    Ok(Done::new(outcome, took, &told, reports))
+}
+
+impl Done {
+    fn new<W: World<Actor>>(outcome: Outcome, took: Duration, told: &Told<W>, reports: Reports) -> Done {
+        let ladder = reports.ladder.then(|| ladder(told.cast.world.journal(), Detail::Told));
+        let tale = reports.tale.then(|| tale(&told.cast));
+        let logs = if reports.logs { told.cast.phone_logs() } else { Vec::new() };
+        Done { outcome, took, ladder, tale, logs }
+    }
 }
 
 /// The CPU time that this thread has used: what a telling costs, whatever else the machine does. A story is told by

@@ -91,6 +91,8 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Journal {
     entries: Vec<Entry>,
+    /// How many entries before the first one were forgotten.
+    forgotten: usize,
     hash: Sha256,
     names: Vec<String>,
 }
@@ -118,7 +120,27 @@ impl Journal {
         self.entries.push(entry);
     }
 
-    /// Everything so far, oldest first.
+    /// Forgets the oldest entries once there are twice as many as `most`: for labs that run on for days. The hash goes on.
+    pub fn keep_last(&mut self, most: usize) {
+        if self.entries.len() >= most.saturating_mul(2).max(1) {
+            let old = self.entries.len() - most;
+            self.entries.drain(..old);
+            self.forgotten += old;
+        }
+    }
+
+    /// How many entries there ever were.
+    pub fn length(&self) -> usize {
+        self.forgotten + self.entries.len()
+    }
+
+    /// The entries from number `first` on, counted from the beginning; those that were forgotten are left out.
+    pub fn since(&self, first: usize) -> &[Entry] {
+        let skipped = first.saturating_sub(self.forgotten).min(self.entries.len());
+        &self.entries[skipped..]
+    }
+
+    /// Everything so far that is not forgotten, oldest first.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }

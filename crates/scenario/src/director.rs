@@ -234,7 +234,7 @@ impl<W: World<Actor>> Director<W> {
     }
 
     fn watch_the_forbidden(&mut self) -> Result<(), Failure> {
-        let length = self.cast.world.journal().entries().len();
+        let length = self.cast.world.journal().length();
         for index in 0..self.forbidden.len() {
             let Forbidden { never, place, since, seen } = &mut self.forbidden[index];
             if *seen == length {
@@ -266,7 +266,7 @@ impl<W: World<Actor>> Director<W> {
             let step = &steps[index];
             self.steps_told += 1;
             line.wait = self.take_step(line, step)?;
-            self.last_told.insert(step.verb.name(), self.cast.world.journal().entries().len());
+            self.last_told.insert(step.verb.name(), self.cast.world.journal().length());
         }
     }
 
@@ -348,7 +348,7 @@ impl<W: World<Actor>> Director<W> {
                 Ok(Wait::Claim { expect: expect.clone(), place, until })
             }
             Verb::Never(never) => {
-                let length = self.cast.world.journal().entries().len();
+                let length = self.cast.world.journal().length();
                 let since = match &never.since {
                     Some(Since(verb)) => self.last_told.get(verb.as_str()).copied().unwrap_or(length),
                     None => length,

@@ -343,7 +343,7 @@ fn judge_event<W: World<Actor>>(
     let by = claim.by.as_ref().map(|by| cast.event_subjects(by));
     let says = claim.says.as_ref().and_then(|says| says.fill(captured).ok()).map(|says| readable(&says));
     let journal = cast.world.journal();
-    let entries = journal.entries().iter().skip(since);
+    let entries = journal.since(since).iter();
     let count = entries
         .filter(|entry| {
             let Note::Event { name, of, text } = &entry.note else { return false };

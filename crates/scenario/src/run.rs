@@ -1,6 +1,9 @@
 //! Telling stories: from a story that was read to what came of it.
 
-use crate::cast::Cast;
+use net::World;
+
+use crate::actor::Actor;
+use crate::cast::{Cast, Ground};
 use crate::director::{Director, Told};
 use crate::language::{Case, Story, Vocabulary};
 use crate::mistakes::Colour;
@@ -99,6 +102,16 @@ pub fn tell_case_traced(case: &Case, seed: u64, about: &str, trace: TraceFile) -
     let mut told = Director::new(cast).tell(&case.steps);
     told.cast.world.finish_capture().map_err(|why| format!("the capture cannot be written: {why}"))?;
     Ok(told)
+}
+
+/// Tells one case of a story in `world`, and gives back the cast as the story left it.
+///
+/// # Errors
+///
+/// If the lab cannot be built, why not, in a sentence.
+pub fn tell_case_in<W: World<Actor>>(world: W, case: &Case, ground: &Ground) -> Result<Told<W>, String> {
+    let cast = Cast::build_in(world, &case.lab, &case.phones, ground).map_err(|why| why.to_string())?;
+    Ok(Director::new(cast).tell(&case.steps))
 }
 
 /// Tells one case of a story and reports what came of it. Without a seed, the lab's own counts.

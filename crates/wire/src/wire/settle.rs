@@ -48,6 +48,9 @@ impl<N: Node> Wire<N> {
                 Effect::Close(stream) => self.close(who, stream),
                 Effect::Listen(listen) => {
                     let slot = self.slot_mut(who);
+                    if matches!(listen.security, ListenSecurity::Udp) {
+                        slot.sockets.retain(|(of, ..)| *of != listen.port);
+                    }
                     let ports = match &listen.security {
                         ListenSecurity::Udp => &mut slot.udp,
                         _ => &mut slot.tcp,
@@ -114,6 +117,8 @@ impl<N: Node> Wire<N> {
 
     /// Binds sockets for every port that has none.
     fn bind(&mut self, who: NodeId) {
+        // Sockets that were just closed are gone once their tasks had a turn.
+        self.runtime.block_on(tokio::task::yield_now());
         let slot = self.slot(who);
         // Who has no address yet is heard at a provisional one, where it asks for one.
         let own = slot.address.unwrap_or_else(|| self.ground.provisional(who.0).into());

@@ -34,3 +34,4 @@ pub use faults::{Exchange, Faults};
 pub use published::Published;
 pub use registrar::{Parts, Registrar};
 pub use setup::{IdentityService, Setup};
+pub use sip::inner::InnerKey;

@@ -17,6 +17,7 @@ use crate::published::Published;
 use crate::setup::Setup;
 use crate::sip::FrontEnd;
 use crate::sip::bindings::Binding;
+use crate::sip::inner::Inner;
 use crate::sip::notice::Deregistration;
 use crate::web::{PLAIN_PORT, TLS_PORT, Web};
 
@@ -43,6 +44,8 @@ pub struct Parts<'a> {
     pub authority: &'a mut Authority,
     /// What the pool shows in TLS.
     pub tls: &'a Arc<ServerTls>,
+    /// What it shows to clients of TLS 1.0 inside TLS-DSK.
+    pub inner: &'a mut Inner,
     /// The longest registration it grants.
     pub registration_life: Duration,
     /// Whether clients are to be made honest.
@@ -62,6 +65,7 @@ struct Core {
     domain: String,
     authority: Authority,
     tls: Arc<ServerTls>,
+    inner: Inner,
     registration_life: Duration,
     strict: bool,
 }
@@ -79,6 +83,7 @@ impl Core {
             domain: &self.domain,
             authority: &mut self.authority,
             tls: &self.tls,
+            inner: &mut self.inner,
             registration_life: self.registration_life,
             strict: self.strict,
         }
@@ -117,6 +122,7 @@ impl Registrar {
                 domain: setup.domain,
                 authority: setup.authority,
                 tls: setup.tls,
+                inner: Inner::new(setup.inner_key),
                 registration_life: setup.registration_life,
                 strict: setup.strict,
             },

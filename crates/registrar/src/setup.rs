@@ -9,6 +9,7 @@ use net::{Crypto, Random, WallClock};
 use pki::Authority;
 
 use crate::accounts::{Account, PasswordCost};
+use crate::sip::inner::InnerKey;
 
 /// The identity service whose access tokens the pool takes: known by address, trust and published keys only.
 #[derive(Clone, Debug)]
@@ -50,11 +51,14 @@ pub struct Setup {
     pub tls: Arc<ServerTls>,
     /// Who signs the client certificates it issues; its root is what phones download.
     pub authority: Authority,
+    /// The RSA key that it shows to clients which know no newer TLS than 1.0 inside TLS-DSK; `None` refuses them.
+    pub inner_key: Option<InnerKey>,
     /// Whose access tokens it takes; `None` takes none.
     pub identity: Option<IdentityService>,
     /// Modern authentication: the `authorization_uri` it sends clients to; `None` offers only HTTP Basic.
     pub modern_auth: Option<String>,
-    /// Whether the HTTP Basic way to a web ticket is open.
+    /// Whether the HTTP Basic way to a web ticket is open. It may be beside the modern one: each has a port of its
+    /// own, and clients take the one that they know.
     pub basic_auth: bool,
     /// Who is known here.
     pub accounts: Vec<Account>,

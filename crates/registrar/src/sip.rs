@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`connection`] | one client's connection: framing, limits, deadlines, answers |
 //! | [`access`] | who is let in: challenges, TLS-DSK handshakes, security associations |
+//! | [`inner`] | what clients of TLS 1.0 are shown inside TLS-DSK |
 //! | [`register`] | what a REGISTER asks for, and whether it gets it |
 //! | [`bindings`] | where each address can be reached, and until when; on disk |
 //! | [`in_band`] | provisioning and other documents that clients subscribe to |
@@ -20,6 +21,7 @@ pub mod answer;
 pub mod bindings;
 pub mod connection;
 pub mod in_band;
+pub mod inner;
 pub mod notice;
 pub mod refusal;
 pub mod register;

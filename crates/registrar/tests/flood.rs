@@ -34,6 +34,7 @@ fn pool(random: &mut Random) -> (Registrar, Authority) {
         crypto: Crypto::Seeded,
         tls: Arc::new(ServerTls { credentials }),
         authority: Authority::restore(&authority.credentials(), Crypto::Seeded, random).unwrap(),
+        inner_key: None,
         identity: None,
         modern_auth: None,
         basic_auth: true,

@@ -157,6 +157,7 @@ impl Access {
         if [Some(&aor), epid.as_ref()].into_iter().flatten().any(|name| name.len() > REMEMBERED_OCTETS) {
             return Verdict::HandshakeFailed("the name of its user or endpoint is too long".to_owned());
         }
+        let flight = tls_dsk::decode_flight(&auth.get("gssapi-data").unwrap_or_default());
         let opaque = auth.get("opaque").map(|opaque| opaque.into_owned());
         let known = opaque.filter(|opaque| connection.half_open.contains_key(opaque));
         let (opaque, context) = match known {
@@ -176,7 +177,7 @@ impl Access {
                 if !self.has_room(connection) {
                     return Verdict::Busy;
                 }
-                match begin(&aor, parts) {
+                match begin(&aor, flight.as_deref().unwrap_or_default(), parts, now) {
                     Ok(acceptor) => {
                         let opaque = fresh_opaque(connection, parts);
                         (opaque, HalfOpen { until: now + HALF_OPEN_LIFE, aor, epid, acceptor })
@@ -188,13 +189,12 @@ impl Access {
         if now >= context.until {
             return Verdict::HandshakeFailed("it took too long".to_owned());
         }
-        let data = auth.get("gssapi-data").unwrap_or_default();
-        self.step(&data, opaque, context, connection, parts, now)
+        self.step(flight, opaque, context, connection, parts, now)
     }
 
     fn step(
         &mut self,
-        gssapi_data: &str,
+        flight: Result<Vec<u8>, DskError>,
         opaque: String,
         mut context: HalfOpen,
         connection: &mut Connection,
@@ -208,8 +208,7 @@ impl Access {
             opaque: opaque.clone(),
             version: VERSION,
         };
-        let reply = tls_dsk::decode_flight(gssapi_data)
-            .and_then(|flight| context.acceptor.step(&flight, wall, parts.random));
+        let reply = flight.and_then(|flight| context.acceptor.step(&flight, wall, parts.random));
         match reply {
             Ok(Reply::More(flight)) => {
                 self.put(opaque, context, connection);
@@ -271,14 +270,21 @@ impl Access {
     }
 }
 
-/// Waits for a hello of whoever claims to be `aor`: only a certificate that is published for them will do.
-fn begin(aor: &str, parts: &mut Parts<'_>) -> Result<Acceptor, String> {
+/// Waits for the hello of whoever claims to be `aor`: only a certificate that is published for them will do. The hello
+/// itself says whether the pool must have an RSA certificate ready.
+fn begin(aor: &str, hello: &[u8], parts: &mut Parts<'_>, now: Time) -> Result<Acceptor, String> {
     let verifier =
         parts.published.verifier(aor, parts.crypto, parts.authority).map_err(|why| why.to_string())?;
     let server = &parts.tls.credentials;
-    let accepted = tls_dsk::acceptor_setup(server, verifier, parts.crypto, parts.random)
-        .and_then(|setup| Acceptor::new(&setup, parts.random));
-    accepted.map_err(|why: DskError| why.to_string())
+    let in_words = |why: DskError| why.to_string();
+    let mut setup =
+        tls_dsk::acceptor_setup(server, verifier, parts.crypto, parts.random).map_err(in_words)?;
+    if tls_dsk::is_old_hello(hello, parts.crypto)
+        && let Some(identity) = parts.inner.identity(parts.host, parts.authority, parts.clock.read(now))?
+    {
+        setup = setup.with_rsa(identity);
+    }
+    Acceptor::new(&setup, parts.random).map_err(in_words)
 }
 
 /// Eight upper-case hexadecimal digits that no other association of this connection has.

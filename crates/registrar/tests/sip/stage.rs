@@ -107,6 +107,7 @@ impl Stage {
             crypto: Crypto::Seeded,
             tls: Arc::new(ServerTls { credentials: server }),
             authority,
+            inner_key: None,
             identity: None,
             modern_auth: None,
             basic_auth: true,

@@ -86,6 +86,7 @@ pub fn setup() -> Setup {
         random: random.fork("pool"),
         crypto: Crypto::Seeded,
         tls: Arc::new(ServerTls { credentials }),
+        inner_key: None,
         identity: Some(IdentityService {
             host: "login.contoso.example".to_owned(),
             address: "192.0.2.10".parse().unwrap(),

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use identity::SigningKeys;
 use net::sim::LinkModel;
-use net::{NodeId, Random, Sim, Time, WallClock, World};
+use net::{Crypto, NodeId, Random, Sim, Time, WallClock, World};
 use pki::{Authority, Validity};
+use registrar::InnerKey;
 use vvx::phone::Phone;
 
 use super::ground::Ground;
@@ -46,6 +47,13 @@ fn failed(what: impl Into<String>) -> impl FnOnce(&dyn std::fmt::Display) -> Bui
 fn signing_keys() -> SigningKeys {
     static KEYS: OnceLock<SigningKeys> = OnceLock::new();
     KEYS.get_or_init(|| SigningKeys::generate(&mut Random::named(0, "identity signing keys"))).clone()
+}
+
+/// The RSA key that simulated pools show to clients of TLS 1.0: the same in every simulated lab, made when the first
+/// such client comes.
+fn simulated_inner_key() -> InnerKey {
+    static KEY: OnceLock<InnerKey> = OnceLock::new();
+    KEY.get_or_init(|| InnerKey::lazy(Random::named(0, "inner key"))).clone()
 }
 
 /// Derives the keys that all casts of this process share.
@@ -163,6 +171,14 @@ impl<W: World<Actor>> Builder<'_, W> {
 
     fn cloud(&self, host: u8) -> Ipv4Addr {
         self.ground.addresses.cloud(host)
+    }
+
+    /// The RSA key of a pool for clients of TLS 1.0. A simulated one guards nothing that a network can reach.
+    fn inner_key(&self, pool: &str) -> InnerKey {
+        match self.ground.crypto {
+            Crypto::Seeded => simulated_inner_key(),
+            Crypto::System => InnerKey::lazy(self.random(&format!("inner key of {pool}"))),
+        }
     }
 
     fn validity(&self) -> Validity {

@@ -21,8 +21,18 @@ record! {
         "registration" registration: Duration = Duration::from_secs(2 * 3600) => check::secs(60, 86_400),
         /// Whether its web services take tokens of the identity service.
         "modern-auth" modern_auth: bool = true,
+        /// Whether its web services take passwords over HTTP Basic as well, second factor or not: clients such as
+        /// pidgin-sipe know no other way. Without modern authentication they always do.
+        "basic-auth" basic_auth: bool = true,
         /// Whether it makes phones honest: stale nonces, shorter expiries, paths that move.
         "strict" strict: bool = false,
+    }
+}
+
+impl Pool {
+    /// Whether a password alone buys a web ticket.
+    pub fn takes_passwords(&self) -> bool {
+        self.basic_auth || !self.modern_auth
     }
 }
 

@@ -111,18 +111,18 @@ impl Session {
         if hello.claims_to_be_old() {
             server_random[24..].copy_from_slice(&DOWNGRADED);
         }
-        let mut answer = Vec::new();
-        for message in [
+        let messages = [
             messages::server_hello(&server_random, suite, hello.knows_renegotiation),
             messages::certificate(&self.identity.chain),
             messages::certificate_request(self.verifier.root_hint_subjects()),
             messages::server_hello_done(),
-        ] {
-            for fragment in message.chunks(records::PLAIN_MAX) {
-                answer.extend(records::write(HANDSHAKE, fragment));
-            }
-            transcript.extend(message);
-        }
+        ]
+        .concat();
+        // As few records as can be: pidgin-sipe reads no message over two of them, and takes a ServerHelloDone only
+        // behind another message in the same record.
+        let records = messages.chunks(records::PLAIN_MAX);
+        let answer = records.flat_map(|fragment| records::write(HANDSHAKE, fragment)).collect();
+        transcript.extend(messages);
         self.state = State::AwaitsFinished {
             suite,
             version: hello.version,

@@ -241,8 +241,9 @@ pub struct ServerFlight {
 
 impl ServerFlight {
     pub fn read(flight: &[u8]) -> ServerFlight {
+        // It reads no message over two records, and no ServerHelloDone that begins one.
         let records = split(flight);
-        assert!(records.iter().all(|(kind, _)| *kind == 22));
+        assert!(records.len() == 1 && records[0].0 == 22);
         let messages: Vec<u8> = records.into_iter().flat_map(|(_, fragment)| fragment).collect();
         let mut rest = &messages[..];
         let mut next = |kind: u8| {

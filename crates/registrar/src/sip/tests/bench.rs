@@ -23,6 +23,7 @@ use crate::published::{Certificate, Published};
 use crate::registrar::Parts;
 use crate::setup::Setup;
 use crate::sip::FrontEnd;
+use crate::sip::inner::Inner;
 
 pub(super) const HOST: &str = "fe.contoso.example";
 pub(super) const DOMAIN: &str = "contoso.example";
@@ -49,6 +50,7 @@ pub(super) struct Bench {
     clock: WallClock,
     authority: Authority,
     tls: Arc<ServerTls>,
+    inner: Inner,
     out: Outbox,
     unwritten: Vec<(RecordId, net::Keep)>,
     arrived: BTreeMap<StreamId, Vec<u8>>,
@@ -77,6 +79,7 @@ impl Bench {
             crypto,
             tls: tls.clone(),
             authority: Authority::new("Unused", crypto, &mut random, wall(), life),
+            inner_key: None,
             identity: None,
             modern_auth: None,
             basic_auth: true,
@@ -105,6 +108,7 @@ impl Bench {
             clock: WallClock::new(wall(), Time::ZERO),
             authority,
             tls,
+            inner: Inner::new(None),
             out: Outbox::new(),
             unwritten: Vec::new(),
             arrived: BTreeMap::new(),
@@ -132,6 +136,7 @@ impl Bench {
             domain: DOMAIN,
             authority: &mut self.authority,
             tls: &self.tls,
+            inner: &mut self.inner,
             registration_life: self.longest,
             strict: self.strict,
         };

@@ -174,7 +174,7 @@ impl<W: World<Actor>> Builder<'_, W> {
             trust: self.public.trust(),
         };
         let authorize = format!("https://{identity_host}/common/oauth2/authorize");
-        let mut pool_random = self.random(&format!("pool {name}"));
+        let pool_random = self.random(&format!("pool {name}"));
         let mut list = Vec::new();
         for (person_name, facts) in accounts {
             let person = &lab.people[person_name].value;
@@ -187,12 +187,10 @@ impl<W: World<Actor>> Builder<'_, W> {
                 account.home = registrar::Home::Pool(elsewhere);
             }
             account.policy = phone_policy(lab);
-            if let Some(password) = facts.password.as_ref().filter(|_| !pool.modern_auth) {
-                account.password = Some(registrar::PasswordHash::new(
-                    password,
-                    registrar::PasswordCost::Light,
-                    &mut pool_random,
-                ));
+            if let Some(password) = facts.password.as_ref().filter(|_| pool.takes_passwords()) {
+                let mut salt = self.random(&format!("password of {person_name} at {name}"));
+                let hash = registrar::PasswordHash::new(password, registrar::PasswordCost::Light, &mut salt);
+                account.password = Some(hash);
             }
             list.push(account);
         }
@@ -206,9 +204,10 @@ impl<W: World<Actor>> Builder<'_, W> {
             crypto: self.ground.crypto,
             tls: Arc::new(ServerTls { credentials }),
             authority,
+            inner_key: Some(self.inner_key(name)),
             identity: Some(identity),
             modern_auth: pool.modern_auth.then_some(authorize),
-            basic_auth: !pool.modern_auth,
+            basic_auth: pool.takes_passwords(),
             accounts: list,
             password_cost: registrar::PasswordCost::Light,
             certificate_life: pool.certificate_life,

@@ -290,6 +290,13 @@ impl Outbox {
         id
     }
 
+    /// How many datagrams and writes to streams were asked for and not yet taken out.
+    pub fn packets(&self) -> u64 {
+        let packets =
+            self.effects.iter().filter(|effect| matches!(effect, Effect::Send(_) | Effect::Write(..)));
+        packets.count() as u64
+    }
+
     /// Takes out everything that was asked for, oldest first.
     pub fn take(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)

@@ -63,6 +63,36 @@ impl HardKey {
     }
 }
 
+/// Keys that the case has and that no screen of the lab does anything with, as tools name them.
+const IDLE: &[&str] = &[
+    "micmute",
+    "redial",
+    "volup",
+    "voldown",
+    "handsfree",
+    "headset",
+    "hold",
+    "transfer",
+    "conference",
+    "messages",
+    "menu",
+    "directories",
+    "setup",
+    "status",
+    "call list",
+    "donotdisturb",
+    "applications",
+    "backspace",
+];
+
+/// Whether the case has a key of that name.
+pub fn is_known(name: &str) -> bool {
+    let lower = name.trim().to_ascii_lowercase();
+    let is_line =
+        lower.strip_prefix("line").and_then(|n| n.parse::<u8>().ok()).is_some_and(|n| (1..=48).contains(&n));
+    HardKey::parse(name).is_some() || is_line || IDLE.contains(&lower.as_str())
+}
+
 /// Why a key did nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PressError {

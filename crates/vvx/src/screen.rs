@@ -3,6 +3,8 @@
 //! A screen has an id that stories name it by, lines to read, fields to fill and things to press. Nothing here
 //! decides anything; [`Screen::draw`] shows it in a terminal as a box of 32 columns.
 
+pub mod paint;
+
 use std::fmt::Write as _;
 
 /// How many columns a drawn line of text has, frame excluded.

@@ -10,6 +10,8 @@
 //! | [`access`] | who asks: sessions, Basic, Digest, the lock after wrong passwords |
 //! | [`routes`] | from a request to whoever answers it |
 //! | [`answer`] | answers with every header they need |
+//! | [`guard`] | Basic and Digest for REST, push and polling |
+//! | [`rest`] | REST, versions 1 and 2 |
 //! | [`form`] | form bodies and queries within limits |
 //! | [`markup`] | XML and HTML with everything escaped |
 //! | [`pages`] | what a person sees in a browser |
@@ -21,9 +23,11 @@ pub mod access;
 pub mod answer;
 pub mod exports;
 pub mod form;
+pub mod guard;
 pub mod listening;
 pub mod markup;
 pub mod pages;
+pub mod rest;
 pub mod routes;
 pub mod service;
 pub mod settings;
@@ -84,6 +88,8 @@ pub struct WebServer {
     streams: BTreeMap<StreamId, Stream>,
     /// Who is let in.
     pub access: Access,
+    /// Who is let in elsewhere.
+    pub guards: guard::Guards,
     /// What the server does once it is time to.
     pub pending: routes::Pending,
     /// Numbers of settings on the pages of this boot.

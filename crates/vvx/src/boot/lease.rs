@@ -112,6 +112,14 @@ impl Lease {
         }
     }
 
+    /// Who granted the address, while there is one.
+    pub fn server(&self) -> Option<Ipv4Addr> {
+        match &self.state {
+            State::Bound(held) => Some(held.server),
+            State::Selecting { .. } | State::Requesting { .. } => None,
+        }
+    }
+
     /// What came with the address.
     pub fn granted(&self) -> &Granted {
         &self.granted

@@ -88,6 +88,16 @@ impl Running {
         Ok(())
     }
 
+    /// A field is touched: what is typed goes there from now on.
+    pub fn chosen(&mut self, field: &str, now: Time) {
+        self.touched(now);
+        if let Some(form) = self.view.form_mut()
+            && let Some(place) = form.inputs.iter().position(|input| input.id == field)
+        {
+            form.current = place;
+        }
+    }
+
     /// A key is pressed.
     pub fn pressed(&mut self, pressed: &Pressed, now: Time, parts: &mut Parts, out: &mut Outbox) {
         self.touched(now);

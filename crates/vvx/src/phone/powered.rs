@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use net::tls::{NameCheck, Trust};
-use net::{Disk, Input, Note, Outbox, Random, Time, WallClock};
+use net::{Disk, Input, Note, Outbox, Random, StreamEvent, Time, WallClock};
 
 use crate::boot::{Boot, BootParts, Booted, Clock};
 use crate::config::{Config, Source};
@@ -51,6 +51,8 @@ pub struct Parts {
     pub wish: Wish,
     /// The web interface changed settings; whoever lives by them looks again.
     pub has_new_settings: bool,
+    /// Packets received and sent since power-on.
+    pub traffic: (u64, u64),
     /// The highest batch that is safe in flash.
     pub safe: Option<WriteId>,
 }
@@ -160,6 +162,7 @@ impl Powered {
             setup,
             wish: Wish::None,
             has_new_settings: false,
+            traffic: (0, 0),
             safe: None,
         };
         parts.trust_roots();
@@ -191,6 +194,9 @@ impl Powered {
             }
             Life::Running(running) => running.handle(now, input, &mut self.parts, out),
         }
+        let is_packet = matches!(input, Input::Datagram(_) | Input::Stream(_, StreamEvent::Received(_)));
+        self.parts.traffic.0 += u64::from(is_packet);
+        self.parts.traffic.1 += out.packets();
     }
 
     fn run(&mut self, booted: Booted, now: Time, out: &mut Outbox) {
@@ -266,13 +272,6 @@ impl Powered {
     /// The clock.
     pub fn wall(&self) -> WallClock {
         self.parts.clock.wall()
-    }
-
-    /// Sends what was logged since, if a syslog server is configured.
-    pub fn pump_log(&mut self, now: Time, out: &mut Outbox) {
-        if let Life::Running(running) = &mut self.life {
-            running.pump_log(now, &mut self.parts, out);
-        }
     }
 
     /// What a press asked of the phone as a whole.

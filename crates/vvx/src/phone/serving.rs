@@ -3,24 +3,28 @@
 //! The server knows nothing of views, machines or flash: it looks and acts through a [`Desk`], which lives for one
 //! request.
 
+mod calls;
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use net::tls::{Credentials, ServerTls};
 use net::{Input, Outbox, Time};
+use time::macros::format_description;
 
 use crate::boot::Clock;
 use crate::boot::Granted;
 use crate::config::{Config, Source};
 use crate::log::{Level, Log, LogKind};
 use crate::model::{Firmware, Mac, Model};
+use crate::registration::Registration;
 use crate::screen::Screen;
 use crate::setup::PhoneSetup;
 use crate::sign_in::Method;
 use crate::sign_in::tokens::Secret;
 use crate::web_server::listening::Ports;
-use crate::web_server::routes;
+use crate::web_server::routes::{self, Reply};
 
 use super::powered::{Parts, Wish};
 use super::running::{Running, Tail};
@@ -36,6 +40,40 @@ pub enum Start {
     Again,
     /// As it came from the factory.
     Factory,
+}
+
+/// One line, as the web server tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Its address, or the phone's own name.
+    pub user: String,
+    /// What stands beside its key.
+    pub label: String,
+    /// Whether it is registered.
+    pub is_registered: bool,
+    /// The registrar; empty if there is none.
+    pub proxy: String,
+    /// Its port.
+    pub port: u16,
+    /// The transport.
+    pub transport: String,
+}
+
+fn plain_line(line: &crate::line::registration::Line) -> Line {
+    let settings = line.settings();
+    let at = line.binding().map_or(0, |binding| binding.server);
+    let place = settings.servers.get(at).map(|server| &server.place);
+    Line {
+        number: settings.number.into(),
+        user: line.address(),
+        label: settings.label.clone(),
+        is_registered: line.is_registered(),
+        proxy: place.map(|place| place.host.clone()).unwrap_or_default(),
+        port: place.and_then(|place| place.port).unwrap_or(5060),
+        transport: place.map(|place| format!("{:?}", place.transport)).unwrap_or_default(),
+    }
 }
 
 /// The phone, as a request sees it.
@@ -76,8 +114,10 @@ impl Running {
         // The server stands aside while it acts on the phone that it is a part of.
         let mut web = std::mem::take(&mut self.web);
         while let Some(asked) = web.next_request(out) {
-            let response = routes::serve(&mut web, &asked, &mut Desk { running: self, parts, now, out });
-            web.answer(asked.stream, response, now, out);
+            match routes::serve(&mut web, &asked, &mut Desk { running: self, parts, now, out }) {
+                Reply::Now(response) => web.answer(asked.stream, response, now, out),
+                Reply::Later(wait) => web.pending.wait(asked.stream, wait),
+            }
         }
         routes::go_on(&mut web, &mut Desk { running: self, parts, now, out });
         web.woken(now, out);
@@ -186,15 +226,39 @@ impl Desk<'_> {
         self.running.network.lease.address()
     }
 
+    /// Who granted the address.
+    pub fn dhcp_server(&self) -> Option<Ipv4Addr> {
+        self.running.network.lease.server()
+    }
+
     /// What came with the address.
     pub fn granted(&self) -> &Granted {
         self.running.network.lease.granted()
     }
 
-    /// The registrar that the phone is registered at, or tries: host and port.
-    pub fn registrar(&self) -> Option<(&str, u16)> {
-        let server = self.running.registration.as_ref()?.server()?;
-        Some((&server.host, server.port))
+    /// The lines: those of the generic profile, else the one of whoever is signed in.
+    pub fn lines(&self) -> Vec<Line> {
+        let own = self.model().label.replace(' ', "");
+        let plain: Vec<Line> = self.running.lines.lines().iter().map(plain_line).collect();
+        if !plain.is_empty() {
+            return plain;
+        }
+        let server = self.running.registration.as_ref().and_then(Registration::server);
+        // A phone that nobody is signed in at calls itself by its model, without the space.
+        let user = self.account().unwrap_or(&own).to_owned();
+        let label = match self.config().text("reg.1.label") {
+            "" => user.split('@').next().unwrap_or_default().to_owned(),
+            label => label.to_owned(),
+        };
+        vec![Line {
+            number: 1,
+            user,
+            label,
+            is_registered: self.running.registration.as_ref().is_some_and(Registration::is_registered),
+            proxy: server.map(|server| server.host.clone()).unwrap_or_default(),
+            port: server.map_or(0, |server| server.port),
+            transport: self.config().text("reg.1.server.1.transport").to_owned(),
+        }]
     }
 
     /// Begins a sign-in by password.
@@ -263,9 +327,70 @@ impl Desk<'_> {
         self.parts.say(self.now, component, level, text, self.out);
     }
 
-    /// Where a person stands is Home.
-    pub fn is_home(&self) -> bool {
-        matches!(self.running.view, View::Home)
+    /// The phone as registrars know it: a UUID.
+    pub fn instance(&self) -> String {
+        super::signing::instance(self.parts)
+    }
+
+    /// A moment as the phone's own clock would tell it: `2018-10-09T11:35:00`.
+    pub fn local_time(&self, at: Time) -> String {
+        let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
+        self.parts.clock.local(at).date_time().format(format).unwrap_or_default()
+    }
+
+    /// Packets received and sent since power-on.
+    pub fn traffic(&self) -> (u64, u64) {
+        self.parts.traffic
+    }
+
+    /// Forgets a whole layer of settings.
+    ///
+    /// # Errors
+    ///
+    /// In words, if the flash takes no more.
+    pub fn clear_layer(&mut self, source: Source) -> Result<(), String> {
+        let Parts { config, flash, .. } = &mut *self.parts;
+        config.replace(source, Default::default(), flash, self.out).map_err(|why| why.to_string())?;
+        Ok(())
+    }
+
+    /// Makes a lock code where one is asked for; `false` if the phone does not like it.
+    pub fn give_lock_code(&mut self, digits: &str) -> bool {
+        self.running.give_lock_code(digits, self.now, self.parts, self.out)
+    }
+
+    /// Whether a lock code is on its way into flash.
+    pub fn is_keeping_lock_code(&self) -> bool {
+        matches!(self.running.view, View::KeepingLockCode(_))
+    }
+
+    /// Whether a key of that name is on the case or on the display.
+    pub fn is_key(&self, name: &str) -> bool {
+        super::acting::find(name, &self.screen()).is_ok() || crate::keys::is_known(name)
+    }
+
+    /// Presses a key; `false` if it means nothing where the phone stands.
+    pub fn press(&mut self, name: &str) -> bool {
+        let Ok(pressed) = super::acting::find(name, &self.screen()) else { return false };
+        self.running.pressed(&pressed, self.now, self.parts, self.out);
+        true
+    }
+
+    /// Types text into the current field; `false` if there is none.
+    pub fn type_text(&mut self, text: &str, replaces: bool) -> bool {
+        let screen = self.screen();
+        let current = screen.fields.iter().find(|field| field.is_current).map(|field| field.id);
+        let field = current.filter(|_| replaces);
+        self.running.typed(field, text, screen.id, self.now).is_ok()
+    }
+
+    /// Touches the display at a place: a key, a tile, a row, or a field.
+    pub fn tap(&mut self, x: u16, y: u16) {
+        let screen = self.screen();
+        let Some(label) = crate::screen::paint::touched(&screen, self.model(), x, y) else { return };
+        if !self.press(&label) {
+            self.running.chosen(&label, self.now);
+        }
     }
 
     /// The phone starts again as soon as this input is dealt with.

@@ -62,7 +62,7 @@ impl Running {
         Context {
             application: parts.setup.application.clone(),
             hints: self.hints(),
-            device: Instance::of_epid(&epid(parts)).to_string(),
+            device: instance(parts),
             pinned: account::pinned_hosts(&parts.flash),
             may_take_roots: parts.config.text(ROOT_SLOT).trim() != "0",
             crypto: parts.setup.crypto,
@@ -340,6 +340,11 @@ impl Running {
 /// The phone's endpoint id. That it is made of the hardware address is a guess; what matters is that it stays.
 fn epid(parts: &Parts) -> String {
     parts.setup.mac.to_string()[2..].to_owned()
+}
+
+/// The phone as registrars know it, without braces.
+pub(super) fn instance(parts: &Parts) -> String {
+    Instance::of_epid(&epid(parts)).to_string()
 }
 
 /// The endpoint of `address` on this phone.

@@ -116,6 +116,21 @@ impl Running {
         }
     }
 
+    /// Makes a lock code for a sign-in that waits for one, without anybody at the phone; `false` if it is none.
+    pub(super) fn give_lock_code(
+        &mut self,
+        digits: &str,
+        now: Time,
+        parts: &mut Parts,
+        out: &mut Outbox,
+    ) -> bool {
+        if self.tail != Tail::LockCode || check_new(digits, &self.policy).is_err() {
+            return false;
+        }
+        self.keep_code(digits, LockReason::SignIn, now, parts, out);
+        true
+    }
+
     /// *Submit* on old code, new code, and the new code again.
     pub(super) fn submit_changed_code(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
         let View::ChangeLockCode(form) = self.view.clone() else {

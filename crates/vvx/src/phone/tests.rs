@@ -4,7 +4,6 @@ mod bench;
 mod lines;
 mod pbx;
 mod port;
-mod syslog;
 mod web;
 
 use bench::{Bench, setup};

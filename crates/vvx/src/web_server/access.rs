@@ -107,6 +107,11 @@ impl<'a> Rules<'a> {
         self.admin == DEFAULT_PASSWORD
     }
 
+    /// The administrator's password.
+    pub fn admin_password(&self) -> &'a str {
+        self.admin
+    }
+
     /// Whether `password` is the administrator's.
     pub fn is_admin_password(&self, password: &str) -> bool {
         is_same(password.as_bytes(), self.admin.as_bytes())
@@ -137,6 +142,7 @@ struct Session {
 #[derive(Debug, Default)]
 pub struct Access {
     random: Option<Random>,
+    secret: [u8; 32],
     sessions: VecDeque<Session>,
     failures: VecDeque<Time>,
     locked_until: Option<Time>,
@@ -145,7 +151,16 @@ pub struct Access {
 impl Access {
     /// Takes a generator for sessions, unless it has one.
     pub fn begin(&mut self, random: impl FnOnce() -> Random) {
-        self.random.get_or_insert_with(random);
+        if self.random.is_none() {
+            let mut random = random();
+            self.secret = random.bytes();
+            self.random = Some(random);
+        }
+    }
+
+    /// What nonces are signed with in this boot.
+    pub fn secret(&self) -> [u8; 32] {
+        self.secret
     }
 
     /// The generator, for others of the server that need chance; `None` before the phone listens.

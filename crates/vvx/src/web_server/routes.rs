@@ -6,28 +6,50 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use net::Time;
 use net::http::{HeaderMap, Method, Response, StatusCode, header};
+use net::{StreamId, Time};
 
 use super::access::{Denied, Proof, Role, Rules, Visitor, authorization};
 use super::answer::{self, bad_method, forbidden, html, not_found, refusal, text, with};
 use super::form::Form;
-use super::{Asked, WebServer, exports, pages, service, settings};
+use super::{Asked, WebServer, exports, pages, rest, service, settings};
 use crate::model::Feature;
 use crate::phone::serving::{Desk, Start};
 
 /// How long the phone takes from a promise to start again to doing it, so that the promise gets out.
 const START_AFTER: Duration = Duration::from_secs(2);
 
-/// What the phone has promised to do.
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Reply {
+    /// This.
+    Now(Response<Bytes>),
+    /// Something later.
+    Later(Wait),
+}
+
+/// What an answer waits for.
+#[derive(Debug)]
+pub enum Wait {
+    /// A sign-in over REST comes to its end.
+    SignIn(rest::SigningIn),
+}
+
+/// Answers that wait, and what the phone has promised to do.
 #[derive(Debug, Default)]
 pub struct Pending {
+    waits: Vec<(StreamId, Wait)>,
     start: Option<(Time, Start)>,
     /// A word that shows for a moment while the phone is on its way out of a state.
     pub passing: Option<(Time, service::Word)>,
 }
 
 impl Pending {
+    /// An answer waits. No more wait than there are connections.
+    pub fn wait(&mut self, stream: StreamId, wait: Wait) {
+        self.waits.push((stream, wait));
+    }
+
     /// The phone will start again soon; whoever promised more before keeps the word.
     pub fn start_again(&mut self, start: Start, now: Time) {
         if self.start.is_none_or(|(_, known)| known != Start::Factory) {
@@ -42,19 +64,36 @@ impl Pending {
 
     /// When it wants to be woken.
     pub fn wake_at(&self) -> Option<Time> {
-        self.start.map(|(at, _)| at)
+        let waits = self.waits.iter().map(|(_, Wait::SignIn(sign_in))| sign_in.until());
+        waits.chain(self.start.map(|(at, _)| at)).min()
     }
 }
 
 /// Answers a request.
-pub fn serve(web: &mut WebServer, asked: &Asked, desk: &mut Desk<'_>) -> Response<Bytes> {
-    interface(web, asked, desk)
+pub fn serve(web: &mut WebServer, asked: &Asked, desk: &mut Desk<'_>) -> Reply {
+    match asked.request.uri().path() {
+        path if path == "/api" || path.starts_with("/api/") => rest::serve(web, asked, desk),
+        _ => Reply::Now(interface(web, asked, desk)),
+    }
 }
 
 /// Goes on with what waits: answers that are due now, and what the phone promised.
 pub fn go_on(web: &mut WebServer, desk: &mut Desk<'_>) {
     if let Some((_, start)) = web.pending.start.take_if(|(at, _)| *at <= desk.now()) {
         desk.start_again(start);
+    }
+    for (stream, mut wait) in std::mem::take(&mut web.pending.waits) {
+        if !web.is_open(stream) {
+            continue;
+        }
+        let Wait::SignIn(sign_in) = &mut wait;
+        match sign_in.outcome(desk) {
+            Some(response) => {
+                let now = desk.now();
+                web.answer(stream, response, now, desk.out());
+            }
+            None => web.pending.wait(stream, wait),
+        }
     }
 }
 

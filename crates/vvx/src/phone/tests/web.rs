@@ -1,6 +1,7 @@
 //! The phone's own web server, from outside: plain HTTP octets in, answers out.
 
 mod interface;
+mod rest;
 mod strangers;
 
 use bytes::Bytes;
@@ -65,11 +66,14 @@ impl Tool {
 
     /// Asks without waiting for the answer.
     pub fn start(&mut self, method: Method, path: &str, body: &str) {
+        // Octets on the TLS port stand for what comes out of TLS.
+        let port = if self.bench.ports.contains(&80) { 80 } else { 443 };
         let (id, mut client) = match self.stream.take() {
             Some((id, client)) if !self.bench.closed.contains(&id) => (id, client),
-            _ => {
-                (self.bench.connect(80), ClientConnection::new(Limits { body: 1 << 20, ..Limits::default() }))
-            }
+            _ => (
+                self.bench.connect(port),
+                ClientConnection::new(Limits { body: 1 << 20, ..Limits::default() }),
+            ),
         };
         let mut request = Request::builder().method(method).uri(path).header("host", "10.20.2.1");
         for (name, value) in &self.headers {

@@ -130,6 +130,12 @@ pub fn tell(
     Ok((Outcome::new(story, case.name.as_deref(), seed, &told, colour), told))
 }
 
+/// What stands in a capture about the telling that it is of.
+pub fn about(story: &Story, case: &Case, seed: u64) -> String {
+    let row = case.name.as_ref().map_or_else(String::new, |row| format!(" ({row})"));
+    format!("{}{row}\n{}, seed {seed}", story.name, story.file)
+}
+
 /// The same as [`tell`], and what the network carries is written into `trace` as a pcapng file.
 ///
 /// # Errors
@@ -143,8 +149,6 @@ pub fn tell_traced(
     trace: TraceFile,
 ) -> Result<(Outcome, Told), String> {
     let seed = seed.unwrap_or(case.lab.seed);
-    let row = case.name.as_ref().map_or_else(String::new, |row| format!(" ({row})"));
-    let about = format!("{}{row}\n{}, seed {seed}", story.name, story.file);
-    let told = tell_case_traced(case, seed, &about, trace)?;
+    let told = tell_case_traced(case, seed, &about(story, case, seed), trace)?;
     Ok((Outcome::new(story, case.name.as_deref(), seed, &told, colour), told))
 }

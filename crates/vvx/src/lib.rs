@@ -23,6 +23,7 @@
 //! | [`line`] | the SIP port, and the lines of the generic base profile |
 //! | [`lock`] | the lock code |
 //! | [`web_server`] | the phone's own web interface and REST |
+//! | [`syslog`] | the log sent to a syslog server |
 //! | [`events`] | the names of events that stories wait for |
 
 pub mod boot;
@@ -42,6 +43,7 @@ pub mod resolver;
 pub mod screen;
 pub mod setup;
 pub mod sign_in;
+pub mod syslog;
 pub mod web_server;
 
 pub use phone::{Phone, PhoneState};

@@ -21,6 +21,8 @@ pub const SIZE_LIMIT: usize = 32 * 1024;
 pub const TEXT_LIMIT: usize = 512;
 /// Lines written within [`BURST_SPAN`]; more are dropped and counted as missed.
 pub const BURST_LIMIT: u32 = 200;
+/// Lines that wait for the syslog server before it is known; older ones fall out.
+pub const REMOTE_MAX: usize = 256;
 /// The span of [`BURST_LIMIT`].
 pub const BURST_SPAN: Duration = Duration::from_secs(1);
 
@@ -115,6 +117,10 @@ pub struct Log {
     missed: u32,
     burst_began: Time,
     burst: u32,
+    /// The least level for the syslog server, if there is one.
+    remote: Option<Level>,
+    /// Lines that wait to be sent there.
+    lines: VecDeque<(Level, String)>,
 }
 
 impl Log {
@@ -132,6 +138,8 @@ impl Log {
             missed: 0,
             burst_began: now,
             burst: 0,
+            remote: None,
+            lines: VecDeque::new(),
         };
         log.line(now, "boot", Level::Always, "Initial log entry. Boot block and updater.", out);
         log
@@ -139,8 +147,10 @@ impl Log {
 
     /// Writes a line for the component `comp` (one to five letters), if its level counts.
     pub fn line(&mut self, now: Time, comp: &str, level: Level, text: &str, out: &mut Outbox) {
-        let wanted = self.levels.get(comp).copied().unwrap_or(Level::Minor).max(self.render);
-        if level < wanted {
+        let wanted = self.levels.get(comp).copied().unwrap_or(Level::Minor);
+        let is_for_file = level >= wanted.max(self.render);
+        let is_for_remote = self.remote.is_some_and(|remote| level >= wanted.max(remote));
+        if !(is_for_file || is_for_remote) {
             return;
         }
         if now.since(self.burst_began) >= BURST_SPAN {
@@ -157,6 +167,15 @@ impl Log {
         let comp: String = comp.chars().take(5).collect();
         let missed = std::mem::take(&mut self.missed).min(99);
         let line = format!("{}|{comp:<5}|{}|{missed:02}|{text}", self.stamp(now), level.mark());
+        if is_for_remote {
+            self.lines.push_back((level, line.clone()));
+            if self.lines.len() > REMOTE_MAX {
+                self.lines.pop_front();
+            }
+        }
+        if !is_for_file {
+            return;
+        }
         out.note(Note::Log(line.clone()));
         match self.kind {
             LogKind::Boot => self.boot.push(line),
@@ -204,12 +223,20 @@ impl Log {
         self.powered_at
     }
 
+    /// The lines for the syslog server since the last call.
+    pub fn take_lines(&mut self) -> VecDeque<(Level, String)> {
+        std::mem::take(&mut self.lines)
+    }
+
     /// Takes levels from the configuration: `log.render.level` for all, `log.level.change.<comp>` for one
-    /// component; a line is written if it reaches both.
+    /// component; a line is written if it reaches both. For the syslog server `device.syslog.renderLevel` takes the
+    /// place of the first.
     pub fn configure(&mut self, config: &Config) {
         const PREFIX: &str = "log.level.change.";
         let level = |name: &str| config.number(name).and_then(Level::from_number);
         self.render = level("log.render.level").unwrap_or(Level::Minor);
+        let has_server = !config.text("device.syslog.serverName").trim().is_empty();
+        self.remote = has_server.then(|| level("device.syslog.renderLevel").unwrap_or(Level::Minor));
         let names: Vec<String> = config.names(PREFIX).map(str::to_owned).collect();
         self.levels = names
             .into_iter()

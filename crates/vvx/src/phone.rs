@@ -232,6 +232,9 @@ impl Phone {
 
     /// Tells the journal what is on the display, if that is news.
     fn tell(&mut self, now: Time, out: &mut Outbox) {
+        if let Some(power) = &mut self.power {
+            power.pump_log(now, out);
+        }
         let wants = self.power.as_mut().map_or(powered::Wish::None, |power| power.take_wish());
         match wants {
             powered::Wish::None => {}

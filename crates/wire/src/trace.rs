@@ -1,11 +1,15 @@
 //! What goes over the sockets, told to a capture.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use net::capture::{Capture, End, Flow, Interface, TlsSecrets};
 use net::{Time, Wall};
+
+/// How many octets come together before the file is written to.
+const WORTH_WRITING: usize = 16 * 1024;
 
 /// A capture that all tasks of a world tell.
 #[derive(Clone, Debug)]
@@ -14,18 +18,40 @@ pub(crate) struct Tracer {
     secrets: Arc<TlsSecrets>,
 }
 
-#[derive(Debug)]
 struct Told {
     capture: Capture,
     interface: Interface,
     names: BTreeMap<IpAddr, String>,
+    file: Box<dyn Write + Send>,
+    trouble: Option<io::Error>,
+}
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Told").field("capture", &self.capture).finish_non_exhaustive()
+    }
+}
+
+impl Told {
+    /// Writes what has come together, once it is worth it.
+    fn write(&mut self, least: usize) {
+        if self.capture.output_len() < least {
+            return;
+        }
+        let output = self.capture.take_output();
+        if self.trouble.is_none()
+            && let Err(why) = self.file.write_all(&output).and_then(|()| self.file.flush())
+        {
+            self.trouble = Some(why);
+        }
+    }
 }
 
 impl Tracer {
-    pub(crate) fn new(epoch: Wall, about: &str) -> Tracer {
+    pub(crate) fn new(epoch: Wall, about: &str, file: Box<dyn Write + Send>) -> Tracer {
         let mut capture = Capture::new(epoch, about);
         let interface = capture.interface("wire", "the lab's own sockets");
-        let told = Told { capture, interface, names: BTreeMap::new() };
+        let told = Told { capture, interface, names: BTreeMap::new(), file, trouble: None };
         Tracer { capture: Arc::new(Mutex::new(told)), secrets: Arc::new(TlsSecrets::default()) }
     }
 
@@ -60,6 +86,7 @@ impl Tracer {
         let mut told = self.told();
         let interface = told.interface;
         told.capture.datagram(at, interface, from, to, payload, None);
+        told.write(WORTH_WRITING);
     }
 
     /// A connection that is up; told by one of its ends only if both are the world's.
@@ -70,15 +97,12 @@ impl Tracer {
         Traced { tracer: self.clone(), flow, own, is_over: false }
     }
 
-    /// What is to be appended to the file.
-    pub(crate) fn take(&self) -> Vec<u8> {
-        self.told().capture.take_output()
-    }
-
-    pub(crate) fn finish(&self, at: Time) -> Vec<u8> {
+    /// Ends the capture.
+    pub(crate) fn finish(&self, at: Time) -> io::Result<()> {
         let mut told = self.told();
         told.capture.finish(at);
-        told.capture.take_output()
+        told.write(0);
+        told.trouble.take().map_or(Ok(()), Err)
     }
 }
 
@@ -93,11 +117,15 @@ pub(crate) struct Traced {
 
 impl Traced {
     pub(crate) fn sent(&mut self, at: Time, octets: &[u8]) {
-        self.tracer.with_secrets().capture.data(at, self.flow, self.own, octets);
+        let mut told = self.tracer.with_secrets();
+        told.capture.data(at, self.flow, self.own, octets);
+        told.write(WORTH_WRITING);
     }
 
     pub(crate) fn received(&mut self, at: Time, octets: &[u8]) {
-        self.tracer.with_secrets().capture.data(at, self.flow, self.own.other(), octets);
+        let mut told = self.tracer.with_secrets();
+        told.capture.data(at, self.flow, self.own.other(), octets);
+        told.write(WORTH_WRITING);
     }
 
     pub(crate) fn closed(&mut self, at: Time) {

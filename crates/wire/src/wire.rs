@@ -5,6 +5,7 @@ mod settle;
 mod streams;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -55,8 +56,6 @@ pub struct Setup {
     pub store: Option<Store>,
     /// Further addresses at which some actors listen as well, each port for the first that asks: `::1` for services.
     pub also: Vec<(String, IpAddr)>,
-    /// Whether everything is told to a capture, and what the true clock says at the beginning.
-    pub trace: Option<Wall>,
     /// How many entries the journal keeps; `None` keeps all.
     pub journal: Option<usize>,
 }
@@ -64,15 +63,7 @@ pub struct Setup {
 impl Setup {
     /// A world on `ground`, in real time, that keeps nothing when the program ends.
     pub fn on(ground: Ground) -> Setup {
-        Setup {
-            ground,
-            speed: Speed::REAL,
-            seed: 0,
-            store: None,
-            also: Vec::new(),
-            trace: None,
-            journal: None,
-        }
+        Setup { ground, speed: Speed::REAL, seed: 0, store: None, also: Vec::new(), journal: None }
     }
 }
 
@@ -188,12 +179,11 @@ impl<N: Node> Wire<N> {
                 Some(Keeper::start(store, kept_sender))
             }
         };
-        let tracer = setup.trace.map(|epoch| Tracer::new(epoch, "a lab on real sockets"));
         let shared = Shared {
             events: sender,
             clock: Arc::new(Clock::start(setup.speed)),
             progress: Arc::new(AtomicU64::new(0)),
-            tracer,
+            tracer: None,
         };
         Ok(Wire {
             now: Time::ZERO,
@@ -238,15 +228,21 @@ impl<N: Node> Wire<N> {
         Poker(self.shared.events.clone())
     }
 
-    /// Takes out what is to be appended to the capture file.
-    pub fn take_trace(&mut self) -> Vec<u8> {
-        self.shared.tracer.as_ref().map(Tracer::take).unwrap_or_default()
+    /// Captures what goes over the sockets into `file`, written as it grows; the lab's true clock read `epoch` at the
+    /// start, and `about` says in the file what is captured. The file holds the secrets of every TLS session. Actors that
+    /// have power already are captured only where they listen anew: call it first.
+    pub fn start_capture(&mut self, epoch: Wall, about: &str, file: Box<dyn Write + Send>) {
+        self.shared.tracer = Some(Tracer::new(epoch, about, file));
     }
 
-    /// Ends the capture, and takes out the rest of it.
-    pub fn finish_trace(&mut self) -> Vec<u8> {
+    /// Ends a capture, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The first error that writing met; the file ends there.
+    pub fn finish_capture(&mut self) -> io::Result<()> {
         let now = self.now;
-        self.shared.tracer.take().map(|tracer| tracer.finish(now)).unwrap_or_default()
+        self.shared.tracer.take().map_or(Ok(()), |tracer| tracer.finish(now))
     }
 
     /// Where an actor listens, as this machine's sockets have it: its further addresses too.

@@ -9,6 +9,7 @@ use wire::{Speed, Wire};
 use super::outcomes::Printer;
 use super::{Done, Job, Reports, thread_cpu_time};
 use crate::arguments::Run;
+use crate::files;
 
 /// Tells every job, and hands what came of them to the printer.
 pub fn tell_all(
@@ -45,8 +46,16 @@ fn tell_one(
     let mut setup = wire::Setup::on(ground);
     setup.speed = arguments.speed.unwrap_or(Speed::REAL);
     setup.seed = seed;
-    let world = Wire::new(setup).map_err(|why| why.to_string())?;
+    let mut world = Wire::new(setup).map_err(|why| why.to_string())?;
+    if let Some(path) = &arguments.trace {
+        world.start_capture(
+            case.lab.epoch,
+            &scenario::run::about(story, case, seed),
+            Box::new(files::open_secret(path)?),
+        );
+    }
     let mut told = scenario::run::tell_case_in(world, case, &Ground::real(seed, ground.network))?;
+    told.cast.world.finish_capture().map_err(|why| format!("the capture cannot be written: {why}"))?;
     let took = thread_cpu_time().saturating_sub(used_before);
     // A port that could not be had explains a failure better than what followed from it.
     if let Some(problem) = told.cast.world.take_problems().first() {

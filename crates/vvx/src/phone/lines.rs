@@ -21,6 +21,7 @@ use crate::line::{Flow, Lines, Said, Setting};
 use crate::log::Level;
 use crate::registration::Registration;
 use crate::resolver::Resolved;
+use crate::syslog::Syslog;
 
 use super::powered::{Parts, Wish};
 use super::running::Running;
@@ -122,6 +123,31 @@ impl Running {
         act(&mut self.lines, &mut setting)
     }
 
+    /// Lets the syslog sender act.
+    pub(super) fn with_syslog(
+        &mut self,
+        parts: &mut Parts,
+        act: impl FnOnce(&mut Syslog, &mut crate::syslog::Tools<'_>),
+    ) {
+        let names = parts.names();
+        let mut tools = crate::syslog::Tools {
+            log: &mut parts.log,
+            clock: &parts.clock,
+            address: self.network.lease.address(),
+            mac: parts.setup.mac,
+            resolver: &mut parts.resolver,
+            random: &mut parts.random,
+            trust: &self.plain.trust,
+            names,
+        };
+        act(&mut self.syslog, &mut tools);
+    }
+
+    /// Sends what was logged since, if a syslog server is configured.
+    pub fn pump_log(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        self.with_syslog(parts, |syslog, tools| syslog.pump(now, tools, out));
+    }
+
     /// The phone has an address: the SIP port opens, and lines register.
     pub(super) fn start_lines(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
         let Some(address) = self.network.lease.address() else { return };
@@ -138,6 +164,7 @@ impl Running {
 
     /// Settings may have changed.
     pub fn configured(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        self.syslog.configure(&parts.config, out);
         let banner_until = self.plain.banner_until;
         self.plain = Plain { banner_until, ..Plain::new(parts) };
         let said = self.with_lines(parts, |lines, setting| lines.configured(now, setting, out));

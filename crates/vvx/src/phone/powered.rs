@@ -274,6 +274,13 @@ impl Powered {
         self.parts.clock.wall()
     }
 
+    /// Sends what was logged since, if a syslog server is configured.
+    pub fn pump_log(&mut self, now: Time, out: &mut Outbox) {
+        if let Life::Running(running) = &mut self.life {
+            running.pump_log(now, &mut self.parts, out);
+        }
+    }
+
     /// What a press asked of the phone as a whole.
     pub fn take_wish(&mut self) -> Wish {
         std::mem::take(&mut self.parts.wish)

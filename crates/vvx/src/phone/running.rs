@@ -21,6 +21,7 @@ use crate::sign_in::SignIn;
 use crate::sign_in::ask::Ask;
 use crate::sign_in::discover::Hints;
 use crate::sign_in::web_code::Shown;
+use crate::syslog::Syslog;
 use crate::web_server::WebServer;
 
 use super::account::{self, Account};
@@ -108,6 +109,7 @@ pub struct Running {
     pub(super) lines: Lines,
     pub(super) observed: Observed,
     pub(super) plain: Plain,
+    pub(super) syslog: Syslog,
     /// Settings are being fetched again; what they were before.
     pub(super) revisit: Option<(Revisit, Before)>,
 }
@@ -143,9 +145,11 @@ impl Running {
             lines: Lines::new(),
             observed: Observed::default(),
             plain: Plain::new(parts),
+            syslog: Syslog::default(),
             revisit: None,
         };
         parts.log.configure(&parts.config);
+        running.syslog.configure(&parts.config, out);
         running.listen_for_web(parts, out);
         if !parts.clock.is_synced() {
             running.warn("clock", "The time is not set.".to_owned());
@@ -167,6 +171,7 @@ impl Running {
             self.network_event(&event, now, parts, out);
         }
         self.lines_handle(now, input, &resolved, parts, out);
+        self.with_syslog(parts, |syslog, tools| syslog.handle(now, input, &resolved, tools, out));
         self.revisit(now, others, parts, out);
         for resolved in resolved {
             if let Some(whom) = self.lookups.remove(&resolved.id) {
@@ -293,6 +298,7 @@ impl Running {
             self.registration.as_ref().and_then(Registration::wake_at),
             self.lines.wake_at(),
             self.plain.wake_at(),
+            self.syslog.wake_at(),
             self.revisit.as_ref().and_then(|(revisit, _)| revisit.wake_at()),
             self.renew_at,
             self.view.until(),
@@ -321,6 +327,7 @@ impl Running {
         }
         self.web.hang_up(out);
         self.with_lines(parts, |lines, setting| lines.stop(setting, out));
+        self.syslog.hang_up(out);
     }
 
     /// What the phone is, in one word.

@@ -4,6 +4,7 @@ mod bench;
 mod lines;
 mod pbx;
 mod port;
+mod syslog;
 mod web;
 
 use bench::{Bench, setup};

@@ -9,6 +9,10 @@ use sip::{Draft, Message};
 pub struct Pbx {
     /// Whether it answers at all.
     pub is_up: bool,
+    /// Whether it only listens.
+    pub is_deaf: bool,
+    /// What came, as it came.
+    pub raw: Vec<Vec<u8>>,
     /// The password of everybody.
     pub password: &'static str,
     /// The lifetime that it grants, in seconds.
@@ -29,6 +33,8 @@ impl Pbx {
         };
         Pbx {
             is_up: true,
+            is_deaf: false,
+            raw: Vec::new(),
             password: "Gr33n-Door!",
             grants_s: 3600,
             script: Vec::new(),
@@ -53,6 +59,10 @@ impl Pbx {
     /// The answers to what came.
     pub fn serve(&mut self, now: Time, octets: &Bytes) -> Vec<Bytes> {
         if !self.is_up || octets.iter().all(|octet| b"\r\n".contains(octet)) {
+            return Vec::new();
+        }
+        self.raw.push(octets.to_vec());
+        if self.is_deaf {
             return Vec::new();
         }
         let request = Message::parse(octets.clone()).expect("the phone sends SIP");

@@ -76,9 +76,68 @@ pub struct Setup {
     pub sip_port: u16,
     /// Makes clients honest: shorter lives, random realm and paths, refused good nonces.
     pub strict: bool,
+    /// Where ordinary SIP user agents are served, which prove themselves by digest; `None` serves none.
+    pub plain_sip: Option<PlainSip>,
+}
+
+/// Where ordinary SIP user agents are served (RFC 3261, RFC 7118): the ports, and whether the TLS port is theirs too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainSip {
+    /// SIP over UDP.
+    pub udp: Option<u16>,
+    /// SIP over TCP.
+    pub tcp: Option<u16>,
+    /// Whether the pool's SIP over TLS port serves clients without an endpoint identifier by digest.
+    pub tls: bool,
+    /// SIP over WebSocket.
+    pub ws: Option<u16>,
+    /// SIP over WebSocket over TLS.
+    pub wss: Option<u16>,
+}
+
+impl PlainSip {
+    /// The usual ports: 5060 for UDP and TCP, TLS shared, and 5066 and 7443, which no standard names, for WebSocket.
+    pub const USUAL: PlainSip =
+        PlainSip { udp: Some(5060), tcp: Some(5060), tls: true, ws: Some(5066), wss: Some(7443) };
 }
 
 impl Setup {
+    /// A pool with nobody in it: the usual lives and port, passwords by HTTP Basic, no tokens, no plain SIP. It serves
+    /// the domain that its host name is in.
+    pub fn new(
+        name: &str,
+        host: &str,
+        address: IpAddr,
+        clock: WallClock,
+        random: Random,
+        tls: Arc<ServerTls>,
+        authority: Authority,
+    ) -> Setup {
+        Setup {
+            name: name.to_owned(),
+            host: host.to_owned(),
+            domain: host.split_once('.').map_or(host, |(_, domain)| domain).to_owned(),
+            address,
+            clock,
+            random,
+            crypto: Crypto::Seeded,
+            tls,
+            authority,
+            inner_key: None,
+            identity: None,
+            modern_auth: None,
+            basic_auth: true,
+            accounts: Vec::new(),
+            password_cost: PasswordCost::Light,
+            certificate_life: Setup::CERTIFICATE_LIFE,
+            ticket_life: Setup::TICKET_LIFE,
+            registration_life: Setup::REGISTRATION_LIFE,
+            sip_port: Setup::SIP_PORT,
+            strict: false,
+            plain_sip: None,
+        }
+    }
+
     /// The default life of a client certificate: 180 days.
     pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(180 * 24 * 3600);
     /// The default life of a web ticket: 8 hours.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use net::tls::ServerTls;
 use net::{Crypto, Disk, Effect, Input, Node, Outbox, Random, StreamEvent, StreamId, Time, Wall, WallClock};
 use pki::{Authority, Validity};
-use registrar::{Account, PasswordCost, Registrar, Setup};
+use registrar::{Account, Registrar, Setup};
 use sip::association::{Parameters, REALM};
 use sip::tls_dsk::{self, Initiator, Reply};
 
@@ -24,28 +24,11 @@ fn pool(random: &mut Random) -> (Registrar, Authority) {
     let life = Duration::from_secs(365 * 86_400);
     let mut authority = Authority::new("Contoso Pool Root", Crypto::Seeded, random, EPOCH, life);
     let credentials = authority.issue_server(&[HOST.to_owned()], Validity::days(EPOCH, 30)).unwrap();
-    let setup = Setup {
-        name: "fe".to_owned(),
-        host: HOST.to_owned(),
-        domain: "contoso.example".to_owned(),
-        address: "192.0.2.20".parse().unwrap(),
-        clock: WallClock::new(EPOCH, Time::ZERO),
-        random: random.fork("pool"),
-        crypto: Crypto::Seeded,
-        tls: Arc::new(ServerTls { credentials }),
-        authority: Authority::restore(&authority.credentials(), Crypto::Seeded, random).unwrap(),
-        inner_key: None,
-        identity: None,
-        modern_auth: None,
-        basic_auth: true,
-        accounts: vec![Account::new(ALICE, "Alice")],
-        password_cost: PasswordCost::Light,
-        certificate_life: Setup::CERTIFICATE_LIFE,
-        ticket_life: Setup::TICKET_LIFE,
-        registration_life: Setup::REGISTRATION_LIFE,
-        sip_port: Setup::SIP_PORT,
-        strict: false,
-    };
+    let own = Authority::restore(&authority.credentials(), Crypto::Seeded, random).unwrap();
+    let clock = WallClock::new(EPOCH, Time::ZERO);
+    let (address, tls) = ("192.0.2.20".parse().unwrap(), Arc::new(ServerTls { credentials }));
+    let mut setup = Setup::new("fe", HOST, address, clock, random.fork("pool"), tls, own);
+    setup.accounts = vec![Account::new(ALICE, "Alice")];
     (Registrar::new(setup), authority)
 }
 

@@ -12,7 +12,7 @@ use net::{
 };
 use pki::{Authority, CertificateRequest, Holder, Validity};
 use registrar::published::{Certificate, Published};
-use registrar::{Account, PasswordCost, Registrar, Setup};
+use registrar::{Account, Registrar, Setup};
 use sip::association::{Checked, Parameters};
 use sip::auth::Auth;
 use sip::tls_dsk::{self, Initiator, Reply};
@@ -97,28 +97,10 @@ impl Stage {
         let request = CertificateRequest::parse(&pki::make_request(&key, ALICE).unwrap()).unwrap();
         let der = authority.issue_user(&request, &Holder::new(ALICE), Validity::days(EPOCH, 180)).unwrap();
         let trust = authority.trust();
-        let setup = Setup {
-            name: "fe".to_owned(),
-            host: HOST.to_owned(),
-            domain: "contoso.example".to_owned(),
-            address: "192.0.2.20".parse().unwrap(),
-            clock: WallClock::new(EPOCH, Time::ZERO),
-            random: random.fork("pool"),
-            crypto: Crypto::Seeded,
-            tls: Arc::new(ServerTls { credentials: server }),
-            authority,
-            inner_key: None,
-            identity: None,
-            modern_auth: None,
-            basic_auth: true,
-            accounts: vec![Account::new(ALICE, "Alice")],
-            password_cost: PasswordCost::Light,
-            certificate_life: Setup::CERTIFICATE_LIFE,
-            ticket_life: Setup::TICKET_LIFE,
-            registration_life: Setup::REGISTRATION_LIFE,
-            sip_port: Setup::SIP_PORT,
-            strict: false,
-        };
+        let clock = WallClock::new(EPOCH, Time::ZERO);
+        let (address, tls) = ("192.0.2.20".parse().unwrap(), Arc::new(ServerTls { credentials: server }));
+        let mut setup = Setup::new("fe", HOST, address, clock, random.fork("pool"), tls, authority);
+        setup.accounts = vec![Account::new(ALICE, "Alice")];
         let mut sim = Sim::new(seed);
         let delay = LinkModel { delay: Duration::from_millis(10), ..LinkModel::default() };
         let office = sim.add_segment("office", delay);

@@ -77,36 +77,22 @@ pub fn setup() -> Setup {
     bob.policy = PhonePolicy::default();
     let mut moved = Account::new("carol@contoso.example", "Carol");
     moved.home = registrar::Home::Pool("fe2.contoso.example".to_owned());
-    Setup {
-        name: "fe".to_owned(),
-        host: HOST.to_owned(),
-        domain: "contoso.example".to_owned(),
-        address: "192.0.2.20".parse().unwrap(),
-        clock: WallClock::new(EPOCH, Time::ZERO),
-        random: random.fork("pool"),
-        crypto: Crypto::Seeded,
-        tls: Arc::new(ServerTls { credentials }),
-        inner_key: None,
-        identity: Some(IdentityService {
-            host: "login.contoso.example".to_owned(),
-            address: "192.0.2.10".parse().unwrap(),
-            port: 443,
-            keys_path: "/common/discovery/keys".to_owned(),
-            issuers: vec![identity::ISSUER.to_owned()],
-            audiences: vec![identity::AUDIENCE.to_owned()],
-            trust: authority.trust(),
-        }),
-        authority,
-        modern_auth: Some("https://login.contoso.example/common/oauth2/authorize".to_owned()),
-        basic_auth: true,
-        accounts: vec![alice, bob, moved],
-        password_cost: PasswordCost::Light,
-        certificate_life: Setup::CERTIFICATE_LIFE,
-        ticket_life: Setup::TICKET_LIFE,
-        registration_life: Setup::REGISTRATION_LIFE,
-        sip_port: Setup::SIP_PORT,
-        strict: false,
-    }
+    let trust = authority.trust();
+    let clock = WallClock::new(EPOCH, Time::ZERO);
+    let (address, tls) = ("192.0.2.20".parse().unwrap(), Arc::new(ServerTls { credentials }));
+    let mut setup = Setup::new("fe", HOST, address, clock, random.fork("pool"), tls, authority);
+    setup.identity = Some(IdentityService {
+        host: "login.contoso.example".to_owned(),
+        address: "192.0.2.10".parse().unwrap(),
+        port: 443,
+        keys_path: "/common/discovery/keys".to_owned(),
+        issuers: vec![identity::ISSUER.to_owned()],
+        audiences: vec![identity::AUDIENCE.to_owned()],
+        trust,
+    });
+    setup.modern_auth = Some("https://login.contoso.example/common/oauth2/authorize".to_owned());
+    setup.accounts = vec![alice, bob, moved];
+    setup
 }
 
 impl Pool {

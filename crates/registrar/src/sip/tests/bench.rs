@@ -69,28 +69,10 @@ impl Bench {
         let server =
             authority.issue_server(&[HOST.to_owned()], Validity::days(wall(), 365)).expect("a host name");
         let tls = Arc::new(ServerTls { credentials: server });
-        let setup = Setup {
-            name: "pool".to_owned(),
-            host: HOST.to_owned(),
-            domain: DOMAIN.to_owned(),
-            address: [192, 0, 2, 20].into(),
-            clock: WallClock::new(wall(), Time::ZERO),
-            random: Random::named(7, "unused"),
-            crypto,
-            tls: tls.clone(),
-            authority: Authority::new("Unused", crypto, &mut random, wall(), life),
-            inner_key: None,
-            identity: None,
-            modern_auth: None,
-            basic_auth: true,
-            accounts: Vec::new(),
-            password_cost: PasswordCost::Light,
-            certificate_life: Setup::CERTIFICATE_LIFE,
-            ticket_life: Setup::TICKET_LIFE,
-            registration_life: Duration::from_secs(7200),
-            sip_port: 5061,
-            strict: false,
-        };
+        let unused = Authority::new("Unused", crypto, &mut random, wall(), life);
+        let clock = WallClock::new(wall(), Time::ZERO);
+        let address = [192, 0, 2, 20].into();
+        let setup = Setup::new("pool", HOST, address, clock, Random::named(7, "unused"), tls.clone(), unused);
         let mut bench = Bench {
             now: Time::ZERO,
             accounts: Accounts::new(

@@ -194,28 +194,20 @@ impl<W: World<Actor>> Builder<'_, W> {
             }
             list.push(account);
         }
-        let setup = registrar::Setup {
-            name: name.clone(),
-            host: host.clone(),
-            domain: domain.clone(),
-            address: self.pool_address(index).into(),
-            clock: self.clock,
-            random: pool_random,
-            crypto: self.ground.crypto,
-            tls: Arc::new(ServerTls { credentials }),
-            authority,
-            inner_key: Some(self.inner_key(name)),
-            identity: Some(identity),
-            modern_auth: pool.modern_auth.then_some(authorize),
-            basic_auth: pool.takes_passwords(),
-            accounts: list,
-            password_cost: registrar::PasswordCost::Light,
-            certificate_life: pool.certificate_life,
-            ticket_life: registrar::Setup::TICKET_LIFE,
-            registration_life: pool.registration,
-            sip_port: pool.sip,
-            strict: pool.strict,
-        };
+        let tls = Arc::new(ServerTls { credentials });
+        let address = self.pool_address(index).into();
+        let mut setup = registrar::Setup::new(name, host, address, self.clock, pool_random, tls, authority);
+        setup.domain = domain.clone();
+        setup.crypto = self.ground.crypto;
+        setup.identity = Some(identity);
+        setup.modern_auth = pool.modern_auth.then_some(authorize);
+        setup.basic_auth = pool.takes_passwords();
+        setup.inner_key = Some(self.inner_key(name));
+        setup.accounts = list;
+        setup.certificate_life = pool.certificate_life;
+        setup.registration_life = pool.registration;
+        setup.sip_port = pool.sip;
+        setup.strict = pool.strict;
         self.add(name, Actor::Registrar(Box::new(Registrar::new(setup))), segment);
         Ok(())
     }

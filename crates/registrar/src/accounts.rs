@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use net::Random;
+use sip::digest::{Ha1, Hash};
 use subtle::ConstantTimeEq as _;
 
 /// The longest pool password, in octets.
@@ -121,6 +122,35 @@ pub struct Account {
     pub policy: PhonePolicy,
     /// Its pool password, for the HTTP Basic way to a web ticket; without one that way is closed to it.
     pub password: Option<PasswordHash>,
+    /// What its password is to ordinary SIP user agents; without them they cannot register for it.
+    pub digest: Option<DigestKeys>,
+}
+
+/// A password as digest wants it (RFC 7616, RFC 8760): a key for each hash and each way of writing the user's name. As
+/// good as the password itself at this pool, and nowhere else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DigestKeys {
+    /// For the user part of the address alone: `alice`.
+    short: [Ha1; 2],
+    /// For the whole address: `alice@contoso.example`.
+    long: [Ha1; 2],
+}
+
+impl DigestKeys {
+    /// The keys of an account with this password in a pool that serves `realm`. A password longer than
+    /// [`PASSWORD_LIMIT`] has none.
+    pub fn new(address: &str, realm: &str, password: &str) -> Option<DigestKeys> {
+        let address = normal(address);
+        let user = address.split_once('@').map_or(address.as_str(), |(user, _)| user);
+        let keys = |name: &str| [Hash::Sha256, Hash::Md5].map(|hash| Ha1::of(hash, name, realm, password));
+        (password.len() <= PASSWORD_LIMIT).then(|| DigestKeys { short: keys(user), long: keys(&address) })
+    }
+
+    /// The key for a user name as a client wrote it.
+    pub fn of(&self, username: &str, hash: Hash) -> Option<&Ha1> {
+        let keys = if username.contains('@') { &self.long } else { &self.short };
+        keys.iter().find(|key| key.hash() == hash)
+    }
 }
 
 impl Account {
@@ -136,6 +166,7 @@ impl Account {
             home: Home::Here,
             policy: PhonePolicy::default(),
             password: None,
+            digest: None,
         }
     }
 
@@ -152,6 +183,16 @@ pub fn normal(address_or_uri: &str) -> String {
         _ => address_or_uri,
     };
     bare.to_ascii_lowercase()
+}
+
+/// A phone number without the signs that only please the eye, and without parameters; `None` if it is none. A number
+/// that begins with `+` and the same one without it are two: who dials the latter may mean an extension.
+fn digits(number: &str) -> Option<String> {
+    let number = number.split(';').next().unwrap_or("");
+    let bare: String = number.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect();
+    let dialled = bare.strip_prefix('+').unwrap_or(&bare);
+    let is_number = !dialled.is_empty() && dialled.bytes().all(|b| b.is_ascii_digit());
+    is_number.then_some(bare)
 }
 
 /// The pool's directory.
@@ -194,6 +235,15 @@ impl Accounts {
         let upn = normal(upn);
         let same = self.by_address.get(&upn).filter(|account| account.upn == upn);
         same.or_else(|| self.by_address.values().find(|account| account.upn == upn))
+    }
+
+    /// The account with this phone number, however it is written (RFC 3966 §5: without its separators).
+    pub fn by_number(&self, number: &str) -> Option<&Account> {
+        let number = digits(number)?;
+        self.by_address.values().find(|account| {
+            let own = account.tel.as_deref().and_then(|tel| digits(tel.strip_prefix("tel:").unwrap_or(tel)));
+            own.is_some_and(|own| own == number)
+        })
     }
 
     /// What a password costs that is set from here on.

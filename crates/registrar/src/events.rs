@@ -30,6 +30,12 @@ pub const REGISTRATION_REFUSED: &str = "registration-refused";
 pub const DEREGISTERED: &str = "deregistered";
 /// A binding ended because nobody refreshed it, or because its connection was gone for too long.
 pub const BINDING_EXPIRED: &str = "binding-expired";
+/// An INVITE is on its way to the endpoints of an address.
+pub const CALL_ROUTED: &str = "call-routed";
+/// An endpoint accepted an INVITE.
+pub const CALL_CONNECTED: &str = "call-connected";
+/// An INVITE was refused or cancelled, or nobody picked up.
+pub const CALL_FAILED: &str = "call-failed";
 
 /// Every name with what it means.
 pub const ALL: &[(&str, &str)] = &[
@@ -48,4 +54,7 @@ pub const ALL: &[(&str, &str)] = &[
     (REGISTRATION_REFUSED, "a REGISTER was refused"),
     (DEREGISTERED, "a binding ended because its endpoint or an administrator said so"),
     (BINDING_EXPIRED, "a binding ended because nobody refreshed it, or its connection was gone for too long"),
+    (CALL_ROUTED, "an INVITE is on its way to the endpoints of an address"),
+    (CALL_CONNECTED, "an endpoint accepted an INVITE that the pool put through"),
+    (CALL_FAILED, "an INVITE was refused or cancelled, or nobody picked up"),
 ];

@@ -29,9 +29,9 @@ pub mod setup;
 pub mod sip;
 pub mod web;
 
-pub use accounts::{Account, Accounts, Home, PasswordCost, PasswordHash, PhonePolicy};
+pub use accounts::{Account, Accounts, DigestKeys, Home, PasswordCost, PasswordHash, PhonePolicy};
 pub use faults::{Exchange, Faults};
 pub use published::Published;
 pub use registrar::{Parts, Registrar};
-pub use setup::{IdentityService, Setup};
+pub use setup::{IdentityService, PlainSip, Setup};
 pub use sip::inner::InnerKey;

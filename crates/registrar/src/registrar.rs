@@ -10,7 +10,7 @@ use net::{
 };
 use pki::Authority;
 
-use crate::accounts::{Account, Accounts, Home, PasswordHash, PhonePolicy, normal};
+use crate::accounts::{Account, Accounts, DigestKeys, Home, PasswordHash, PhonePolicy, normal};
 use crate::events;
 use crate::faults::{Exchange, Faults};
 use crate::published::Published;
@@ -196,7 +196,11 @@ impl Registrar {
     pub fn set_password(&mut self, user: &str, password: &str, now: Time, out: &mut Outbox) -> bool {
         let cost = self.core.accounts.password_cost();
         let hash = PasswordHash::new(password, cost, &mut self.core.random);
-        self.change(user, "password set", now, out, |account| account.password = Some(hash))
+        let digest = DigestKeys::new(user, &self.core.domain, password);
+        self.change(user, "password set", now, out, |account| {
+            account.password = Some(hash);
+            account.digest = digest;
+        })
     }
 
     /// Takes back an account's client certificates and web tickets: the next handshake with one of them fails.
@@ -246,6 +250,7 @@ impl Registrar {
         out.listen(self.sip_port, ListenSecurity::Tls(self.core.tls.clone()));
         out.listen(TLS_PORT, ListenSecurity::Tls(self.core.tls.clone()));
         out.listen(PLAIN_PORT, ListenSecurity::Tcp);
+        self.front_end.listen(&self.core.tls, out);
     }
 
     fn power_on(&mut self, now: Time, disk: &Disk, out: &mut Outbox) {
@@ -258,7 +263,7 @@ impl Registrar {
 
     fn stream(&mut self, now: Time, stream: StreamId, event: StreamEvent, out: &mut Outbox) {
         let is_sip = match &event {
-            StreamEvent::Accepted { local, .. } => local.port() == self.sip_port,
+            StreamEvent::Accepted { local, .. } => self.front_end.carrier_at(local.port()).is_some(),
             StreamEvent::Opened { .. } | StreamEvent::Received(_) | StreamEvent::Closed(_) => {
                 self.front_end.has(stream)
             }
@@ -284,8 +289,9 @@ impl Node for Registrar {
                 self.web.woken(now, &mut self.core.parts(), out);
                 self.front_end.woken(now, &mut self.core.parts(), out);
             }
-            // The pool listens to no UDP port.
-            Input::Datagram(_) => {}
+            Input::Datagram(datagram) => {
+                self.front_end.handle_datagram(now, &datagram, &mut self.core.parts(), out);
+            }
             Input::Stream(stream, event) => self.stream(now, stream, event, out),
             Input::Kept(record) => match self.core.published.kept(record) {
                 (true, Some(write)) => self.web.written(now, write, &mut self.core.parts(), out),

@@ -11,6 +11,9 @@
 //! | [`notice`] | what the pool sends on its own: deregistrations, changed policy |
 //! | [`answer`], [`refusal`] | what responses carry, and how the pool says no |
 //! | `serve` | the methods, one by one |
+//! | [`plain`] | ordinary user agents: digest, REGISTER, the other methods |
+//! | [`proxy`] | requests put through between registered parties |
+//! | [`flow`] | the ways that messages come and go, and the tokens that name them |
 //!
 //! Every request but ACK and CANCEL is challenged until it is signed; an unsigned ACK or CANCEL is dropped without a
 //! word (MS-SIPAE 3.3.5.1). A 200 to a REGISTER leaves when the binding is on the disk. After a power cut the bindings
@@ -20,9 +23,12 @@ pub mod access;
 pub mod answer;
 pub mod bindings;
 pub mod connection;
+pub mod flow;
 pub mod in_band;
 pub mod inner;
 pub mod notice;
+pub mod plain;
+pub mod proxy;
 pub mod refusal;
 pub mod register;
 mod serve;
@@ -31,16 +37,22 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use net::{Disk, Note, Outbox, RecordId, StreamEvent, StreamId, Time};
+use bytes::Bytes;
+use net::tls::ServerTls;
+use net::{Datagram, Disk, ListenSecurity, Note, Outbox, RecordId, StreamEvent, StreamId, Time};
 use sip::{Frame, Message};
 
 use self::access::Access;
 use self::bindings::store::Store;
 use self::bindings::{Binding, Bindings, Ended};
 use self::connection::Connection;
+use self::flow::{Carrier, Flow};
 use self::in_band::Subscriptions;
 use self::notice::Deregistration;
+use self::plain::Plain;
+use self::proxy::Proxy;
 use self::serve::Waiting;
 use crate::accounts::normal;
 use crate::events;
@@ -68,7 +80,10 @@ struct Turn<'a, 'p> {
 #[derive(Debug)]
 pub struct FrontEnd {
     sip_port: u16,
+    address: IpAddr,
     access: Access,
+    plain: Plain,
+    proxy: Proxy,
     connections: BTreeMap<StreamId, Connection>,
     by_source: BTreeMap<IpAddr, usize>,
     deadlines: BTreeSet<(Time, StreamId)>,
@@ -86,7 +101,10 @@ impl FrontEnd {
     pub fn new(setup: &Setup) -> FrontEnd {
         FrontEnd {
             sip_port: setup.sip_port,
+            address: setup.address,
             access: Access::default(),
+            plain: Plain::new(setup),
+            proxy: Proxy::new(),
             connections: BTreeMap::new(),
             by_source: BTreeMap::new(),
             deadlines: BTreeSet::new(),
@@ -114,6 +132,8 @@ impl FrontEnd {
     /// Power went: forgets everything that is not on the disk.
     pub fn power_off(&mut self) {
         self.access = Access::default();
+        self.plain.power_off();
+        self.proxy = Proxy::new();
         self.connections.clear();
         self.by_source.clear();
         self.deadlines.clear();
@@ -149,6 +169,53 @@ impl FrontEnd {
         self.connections.len()
     }
 
+    /// How many requests are on their way through the proxy.
+    pub fn relayed(&self) -> usize {
+        self.proxy.len()
+    }
+
+    /// How messages travel on the streams of one of the pool's ports, if it is one of SIP.
+    pub fn carrier_at(&self, port: u16) -> Option<Carrier> {
+        let ports = self.plain.ports();
+        let is = |wanted: Option<u16>| wanted == Some(port);
+        match ports {
+            _ if port == self.sip_port => Some(Carrier::Tls),
+            Some(ports) if is(ports.tcp) => Some(Carrier::Tcp),
+            Some(ports) if is(ports.ws) => Some(Carrier::Ws),
+            Some(ports) if is(ports.wss) => Some(Carrier::Wss),
+            _ => None,
+        }
+    }
+
+    /// Becomes reachable at the ports of ordinary user agents.
+    pub fn listen(&self, tls: &Arc<ServerTls>, out: &mut Outbox) {
+        let Some(ports) = self.plain.ports() else { return };
+        let ways = [
+            (ports.udp, ListenSecurity::Udp),
+            (ports.tcp, ListenSecurity::Tcp),
+            (ports.ws, ListenSecurity::WebSocket(None)),
+            (ports.wss, ListenSecurity::WebSocket(Some(tls.clone()))),
+        ];
+        for (port, security) in ways {
+            if let Some(port) = port {
+                out.listen(port, security);
+            }
+        }
+    }
+
+    /// A datagram came.
+    pub fn handle_datagram(
+        &mut self,
+        now: Time,
+        datagram: &Datagram,
+        parts: &mut Parts<'_>,
+        out: &mut Outbox,
+    ) {
+        if self.plain.ports().is_some_and(|ports| ports.udp == Some(datagram.to.port())) {
+            self.datagram(datagram, &mut Turn { now, parts, out });
+        }
+    }
+
     /// How many handshakes are under way.
     pub fn half_open(&self) -> usize {
         self.access.half_open()
@@ -171,9 +238,9 @@ impl FrontEnd {
     ) {
         let mut turn = Turn { now, parts, out };
         match event {
-            StreamEvent::Accepted { peer, .. } => self.accept(stream, peer, &mut turn),
+            StreamEvent::Accepted { local, peer } => self.accept(stream, local.port(), peer, &mut turn),
             StreamEvent::Received(octets) => self.receive(stream, &octets, &mut turn),
-            StreamEvent::Closed(_) => self.forget(stream, now),
+            StreamEvent::Closed(_) => self.forget(stream, &mut turn),
             // The pool dials nobody over SIP.
             StreamEvent::Opened { .. } => {}
         }
@@ -185,6 +252,9 @@ impl FrontEnd {
         let (is_ours, write) = self.store.kept(record);
         if let Some(waiting) = write.and_then(|write| self.waiting.remove(&write)) {
             self.carry_out(waiting, &mut Turn { now, parts, out });
+        }
+        if let Some(waiting) = write.and_then(|write| self.plain.kept(write)) {
+            self.carry_out_plainly(waiting, &mut Turn { now, parts, out });
         }
         if is_ours {
             self.store.tidy(&self.bindings, parts.clock, now, out);
@@ -205,12 +275,15 @@ impl FrontEnd {
         while let Some((binding, why)) = self.bindings.take_ended(now) {
             self.binding_ended(&binding, why, &mut turn);
         }
+        self.plain.woken(now);
+        self.relays_due(&mut turn);
     }
 
     /// When it wants to be woken.
     pub fn wake_at(&self) -> Option<Time> {
         let connections = self.deadlines.first().map(|(at, _)| *at);
-        connections.into_iter().chain(self.bindings.wake_at()).min()
+        let others = [self.bindings.wake_at(), self.plain.wake_at(), self.proxy.wake_at()];
+        connections.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// An administrator changed an account (disabled, moved, policy, password, certificates revoked): bindings that
@@ -262,7 +335,8 @@ impl FrontEnd {
         endpoints.len()
     }
 
-    fn accept(&mut self, stream: StreamId, peer: SocketAddr, turn: &mut Turn<'_, '_>) {
+    fn accept(&mut self, stream: StreamId, port: u16, peer: SocketAddr, turn: &mut Turn<'_, '_>) {
+        let carrier = self.carrier_at(port).unwrap_or(Carrier::Tls);
         let from_there = self.by_source.get(&peer.ip()).copied().unwrap_or(0);
         if self.connections.len() >= CONNECTIONS || from_there >= CONNECTIONS_PER_SOURCE {
             turn.out
@@ -272,11 +346,14 @@ impl FrontEnd {
         }
         self.by_source.insert(peer.ip(), from_there + 1);
         self.next_cid += 1;
-        self.connections.insert(stream, Connection::new(peer, self.next_cid, turn.now));
+        self.connections.insert(stream, Connection::new(peer, carrier, self.next_cid, turn.now));
     }
 
     fn receive(&mut self, stream: StreamId, octets: &[u8], turn: &mut Turn<'_, '_>) {
         let Some(connection) = self.connections.get_mut(&stream) else { return };
+        if matches!(connection.carrier, Carrier::Ws | Carrier::Wss) {
+            return self.receive_frame(stream, octets, turn);
+        }
         connection.heard(octets, turn.now);
         // Any message may end the connection, so it is looked up again for each.
         while let Some(connection) = self.connections.get_mut(&stream) {
@@ -284,7 +361,7 @@ impl FrontEnd {
                 Some(Ok(Frame::Message(octets))) => {
                     connection.message_finished(turn.now);
                     match Message::parse(octets) {
-                        Ok(message) => self.message(stream, &message, turn),
+                        Ok(message) => self.tell_apart(stream, &message, turn),
                         Err(why) => self.unreadable(stream, &why, turn),
                     }
                 }
@@ -310,6 +387,37 @@ impl FrontEnd {
         }
     }
 
+    /// One frame of a WebSocket is one message (RFC 7118 §5).
+    fn receive_frame(&mut self, stream: StreamId, octets: &[u8], turn: &mut Turn<'_, '_>) {
+        let Some(connection) = self.connections.get_mut(&stream) else { return };
+        connection.heard_from(turn.now);
+        if octets.iter().all(|octet| matches!(octet, b'\r' | b'\n')) {
+            // Some clients ping as on other streams (RFC 5626 §4.4.1).
+            if octets == b"\r\n\r\n" {
+                turn.out.write(stream, &b"\r\n"[..]);
+            }
+            return;
+        }
+        if octets.len() > connection::MESSAGE_OCTETS {
+            return self.close(stream, "a message is too long", turn);
+        }
+        connection.message_finished(turn.now);
+        match Message::parse(Bytes::copy_from_slice(octets)) {
+            Ok(message) => self.tell_apart(stream, &message, turn),
+            Err(why) => self.unreadable(stream, &why, turn),
+        }
+    }
+
+    /// Whether a message is one of an ordinary user agent's, or of a client that speaks TLS-DSK.
+    fn tell_apart(&mut self, stream: StreamId, message: &Message, turn: &mut Turn<'_, '_>) {
+        let Some(connection) = self.connections.get(&stream) else { return };
+        let flow = Flow::Stream(stream, connection.carrier, connection.peer);
+        match self.is_plain(stream, message) {
+            true => self.plain_message(flow, message, turn),
+            false => self.message(stream, message, turn),
+        }
+    }
+
     fn unreadable(&mut self, stream: StreamId, why: &sip::ParseError, turn: &mut Turn<'_, '_>) {
         let Some(connection) = self.connections.get_mut(&stream) else { return };
         connection.unreadable += 1;
@@ -329,11 +437,11 @@ impl FrontEnd {
             turn.out.note(Note::Broken { with: connection.peer, text: format!("closed by the pool: {why}") });
             turn.out.close(stream);
         }
-        self.forget(stream, turn.now);
+        self.forget(stream, turn);
     }
 
     /// Forgets a connection that is gone; what was bound to it has a while left.
-    fn forget(&mut self, stream: StreamId, now: Time) {
+    fn forget(&mut self, stream: StreamId, turn: &mut Turn<'_, '_>) {
         let Some(mut connection) = self.connections.remove(&stream) else { return };
         self.access.connection_closed(&mut connection);
         self.unfinished -= connection.unfinished();
@@ -348,7 +456,8 @@ impl FrontEnd {
             }
         }
         self.subscriptions.connection_closed(stream);
-        self.bindings.connection_closed(stream, now);
+        self.bindings.connection_closed(stream, turn.now);
+        self.relays_lost(stream, turn);
     }
 
     /// Puts a connection's next deadline in the list.

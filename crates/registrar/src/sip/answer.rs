@@ -15,13 +15,23 @@ pub const SERVER: &str = "RTC/6.0";
 /// The topmost Via tells where the request really came from (RFC 3261 §18.2.1, and `ms-received-port` and
 /// `ms-received-cid` of MS-CONMGMT 2.2.1); the other headers are copied as they came.
 pub fn begin(request: &Message, status: u16, tag: &str, (peer, cid): (SocketAddr, u64)) -> Draft {
+    let received = format!(";ms-received-port={};ms-received-cid={cid:X}", peer.port());
+    respond(request, status, tag, peer, &received)
+}
+
+/// Begins a response to an ordinary user agent: the topmost Via tells where the request really came from
+/// (RFC 3261 §18.2.1, RFC 3581 §4).
+pub fn begin_plainly(request: &Message, status: u16, tag: &str, peer: SocketAddr) -> Draft {
+    respond(request, status, tag, peer, "")
+}
+
+fn respond(request: &Message, status: u16, tag: &str, peer: SocketAddr, received: &str) -> Draft {
     let mut draft = Draft::response(status, phrase(status));
     let mut reply = request.reply_tagged(status, "", Some(tag));
     let top = request.top_via_received_from(peer);
     for (at, value) in request.list("Via").unwrap_or_default().into_iter().enumerate() {
         if at == 0 {
-            let top = top.as_deref().unwrap_or(value);
-            draft.push("Via", &format!("{top};ms-received-port={};ms-received-cid={cid:X}", peer.port()));
+            draft.push("Via", &format!("{}{received}", top.as_deref().unwrap_or(value)));
         } else {
             draft.push("Via", value);
         }

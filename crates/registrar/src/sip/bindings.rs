@@ -1,7 +1,8 @@
 //! Bindings: where each address can be reached, and until when.
 //!
 //! A binding belongs to one endpoint (RFC 3261 §10.3 with the endpoint identifier of MS-SIPREGE as its key): a
-//! second REGISTER of the same endpoint replaces it, whatever contact it names. It lives from the write that kept it
+//! second REGISTER of the same endpoint replaces it, whatever contact it names. Ordinary user agents have none: their
+//! endpoints go by instance and flow (RFC 5626), or by the Contact itself. It lives from the write that kept it
 //! until its expiry, a de-registration, or [`CONNECTION_GRACE`] after its connection closed. Expiry is checked when
 //! a binding is read, so a lost timer cannot keep a dead phone reachable.
 
@@ -12,6 +13,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use net::{StreamId, Time};
+use serde::{Deserialize, Serialize};
+
+use super::flow::Carrier;
 
 /// How long a binding outlives its connection. Clients of a Microsoft pool expect the presence of an endpoint to go
 /// when its connection goes; a phone whose connection was reset dials again within half a minute, and should then
@@ -29,9 +33,9 @@ pub struct Binding {
     pub aor: String,
     /// What tells this endpoint from the address's others: its epid, or its instance id if it sent no epid.
     pub endpoint: String,
-    /// The instance id, a UUID in lower case.
+    /// The instance id, a UUID in lower case; empty for an ordinary user agent.
     pub instance: String,
-    /// The GRUU that was issued to this endpoint.
+    /// The GRUU that was issued to this endpoint; empty for an ordinary user agent.
     pub gruu: String,
     /// The Contact URI as the client wrote it.
     pub contact: String,
@@ -51,6 +55,25 @@ pub struct Binding {
     pub client_tag: String,
     /// The 200's To tag: ours in the same.
     pub server_tag: String,
+    /// What is known of it if it is an ordinary user agent's; `None` for clients that speak TLS-DSK.
+    pub plain: Option<Plain>,
+}
+
+/// What a binding of an ordinary user agent has besides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plain {
+    /// How its REGISTER came.
+    pub carrier: Carrier,
+    /// Where datagrams to it go; `None` if it is reached over its connection.
+    pub target: Option<SocketAddr>,
+    /// Its preference, in thousandths (RFC 3261 §20.10).
+    pub q: u16,
+    /// The proxies on the way to it, the nearest to the pool first (RFC 3327).
+    pub path: Vec<String>,
+    /// The Contact's parameters as it wrote them, without `expires`.
+    pub params: String,
+    /// Its flow's number, if it registered by RFC 5626.
+    pub reg_id: Option<u32>,
 }
 
 impl Binding {
@@ -196,6 +219,7 @@ pub(crate) mod tests {
             cseq: 1,
             client_tag: "c".to_owned(),
             server_tag: "s".to_owned(),
+            plain: None,
         }
     }
 

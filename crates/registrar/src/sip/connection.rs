@@ -11,6 +11,7 @@ use sip::timers::{Reliability, Timers};
 use sip::transaction::{Server, ServerKey};
 
 use super::access::{Association, HalfOpen};
+use super::flow::Carrier;
 
 /// How often a client is asked to say that it is still there (`ms-keep-alive`, MS-CONMGMT 2.2.1).
 pub const KEEP_ALIVE: Duration = Duration::from_secs(300);
@@ -61,6 +62,10 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// Its number among the pool's connections (`ms-received-cid`).
     pub cid: u64,
+    /// How messages travel on it.
+    pub carrier: Carrier,
+    /// How long it may be silent because an ordinary user agent has proved a password on it.
+    pub patience: Option<Duration>,
     /// Cuts what arrives into messages.
     pub framer: Framer,
     /// The handshakes that are under way, by handle.
@@ -84,10 +89,12 @@ pub struct Connection {
 
 impl Connection {
     /// A connection that has just come up.
-    pub fn new(peer: SocketAddr, cid: u64, now: Time) -> Connection {
+    pub fn new(peer: SocketAddr, carrier: Carrier, cid: u64, now: Time) -> Connection {
         Connection {
             peer,
             cid,
+            carrier,
+            patience: None,
             framer: Framer::for_server(),
             half_open: BTreeMap::new(),
             associations: BTreeMap::new(),
@@ -103,25 +110,43 @@ impl Connection {
         }
     }
 
+    /// Whether somebody on it has proved who they are.
+    pub fn is_proved(&self) -> bool {
+        !self.associations.is_empty() || self.patience.is_some()
+    }
+
+    fn idle(&self) -> Duration {
+        match self.patience {
+            Some(patience) => patience.max(IDLE),
+            None if self.associations.is_empty() => IDLE_UNPROVED,
+            None => IDLE,
+        }
+    }
+
     /// Octets arrived.
     pub fn heard(&mut self, octets: &[u8], now: Time) {
-        if !self.associations.is_empty() {
+        self.heard_from(now);
+        self.framer.push(octets);
+    }
+
+    /// Something arrived, if only a keep-alive.
+    pub fn heard_from(&mut self, now: Time) {
+        if self.is_proved() {
             self.heard_at = now;
         }
-        self.framer.push(octets);
     }
 
     /// Every whole message has been taken out of the framer; whether what is left is within the limit.
     pub fn emptied(&mut self, now: Time) -> bool {
         let waiting = self.framer.waiting();
         self.unfinished_since = (waiting > 0).then(|| self.unfinished_since.unwrap_or(now));
-        waiting <= if self.associations.is_empty() { MESSAGE_OCTETS_UNPROVED } else { MESSAGE_OCTETS }
+        waiting <= if self.is_proved() { MESSAGE_OCTETS } else { MESSAGE_OCTETS_UNPROVED }
     }
 
     /// Counts anew how many octets of an unfinished message it holds: how many before, how many now. A client that
     /// has proved who it is counts for nothing.
     pub fn recount(&mut self) -> (usize, usize) {
-        let holds = if self.associations.is_empty() { self.framer.waiting() } else { 0 };
+        let holds = if self.is_proved() { 0 } else { self.framer.waiting() };
         (std::mem::replace(&mut self.unfinished, holds), holds)
     }
 
@@ -138,20 +163,18 @@ impl Connection {
 
     /// When the next of its deadlines comes.
     pub fn deadline(&self) -> Time {
-        let idle = if self.associations.is_empty() { IDLE_UNPROVED } else { IDLE };
         let half_open = self.half_open.values().map(|context| context.until).min();
         let unfinished = self.unfinished_since.map(|since| since + MESSAGE_WITHIN);
         let others = half_open.into_iter().chain(unfinished);
-        others.fold(self.heard_at + idle, Time::min)
+        others.fold(self.heard_at + self.idle(), Time::min)
     }
 
     /// Why it must be closed at `now`, if it must.
     pub fn overdue(&self, now: Time) -> Option<&'static str> {
-        let idle = if self.associations.is_empty() { IDLE_UNPROVED } else { IDLE };
         if self.unfinished_since.is_some_and(|since| now >= since + MESSAGE_WITHIN) {
             return Some("a message took too long to arrive");
         }
-        (now >= self.heard_at + idle).then_some("silent for too long")
+        (now >= self.heard_at + self.idle()).then_some("silent for too long")
     }
 
     /// Takes a request in: `Some` if it has come before, with the answer to send again if there is one.
@@ -216,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_connection_remembers_only_so_many_requests() {
-        let mut connection = Connection::new(([10, 20, 2, 1], 40_000).into(), 1, Time::ZERO);
+        let mut connection = Connection::new(([10, 20, 2, 1], 40_000).into(), Carrier::Tls, 1, Time::ZERO);
         for number in 0..1_000_u64 {
             let text = format!(
                 "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TLS a;branch=z9hG4bK{number}\r\nFrom: <sip:a@b>;tag=1\r\n\

@@ -23,6 +23,22 @@ pub enum Refusal {
     ForeignGruu,
     /// No Contact that can be bound, or more than one.
     BadContact(&'static str),
+    /// More Contacts in one request than an address may have endpoints.
+    TooManyContacts,
+    /// A flow of the client's own through a proxy that does not keep it (RFC 5626 §6).
+    FirstHopLacksOutbound,
+    /// Digest credentials that cannot be read, or that are for another address than the request.
+    BadCredentials,
+    /// An address of a kind that leads nowhere from here.
+    UnsupportedScheme,
+    /// No hops are left.
+    TooManyHops,
+    /// The request has been here before, just as it is now (RFC 3261 §16.3).
+    Loop,
+    /// Nobody can be reached at that address now.
+    NotRegistered,
+    /// The way to a client broke (RFC 5626 §5.3).
+    FlowFailed,
     /// An address, Call-ID or tag of more octets than the pool remembers.
     TooLarge,
     /// A body that is not the document it should be.
@@ -67,6 +83,8 @@ pub enum Refusal {
 
 /// What the pool serves besides REGISTER.
 pub const ALLOW: &str = "REGISTER, SUBSCRIBE, SERVICE, OPTIONS, INVITE, ACK, CANCEL, BYE";
+/// What the pool itself serves to ordinary user agents; it puts every other method through.
+pub const ALLOW_PLAIN: &str = "REGISTER, OPTIONS, INVITE, ACK, CANCEL, BYE";
 /// The event packages one may subscribe to, written without blanks: some clients read only up to the first one.
 pub const ALLOW_EVENTS: &str =
     "vnd-microsoft-roaming-contacts,vnd-microsoft-roaming-self,vnd-microsoft-provisioning-v2";
@@ -106,6 +124,8 @@ pub fn phrase(status: u16) -> &'static str {
         513 => "Message Too Large",
         600 => "Busy Everywhere",
         603 => "Decline",
+        439 => "First Hop Lacks Outbound Support",
+        100..=199 | 407 | 487 => sip::print::reason_phrase(status),
         _ => "As Told",
     }
 }
@@ -135,14 +155,21 @@ impl Refusal {
             | Refusal::ForeignInstance
             | Refusal::BadContact(_)
             | Refusal::TooLarge
+            | Refusal::BadCredentials
             | Refusal::BadBody => 400,
-            Refusal::ForeignGruu | Refusal::Disabled | Refusal::ForeignFrom => 403,
+            Refusal::ForeignGruu | Refusal::Disabled | Refusal::ForeignFrom | Refusal::TooManyContacts => 403,
             Refusal::UnknownUser | Refusal::NoSuchDestination => 404,
             Refusal::MethodNotAllowed => 405,
+            Refusal::UnsupportedScheme => 416,
             Refusal::BadExtension(_) => 420,
             Refusal::NeedsGruu => 421,
             Refusal::TooBrief { .. } => 423,
+            Refusal::FlowFailed => 430,
+            Refusal::FirstHopLacksOutbound => 439,
+            Refusal::NotRegistered => 480,
             Refusal::NoSuchDialog => 481,
+            Refusal::Loop => 482,
+            Refusal::TooManyHops => 483,
             Refusal::NotRegistrationEvent | Refusal::UnknownEvent => 489,
             Refusal::OutOfOrder => 500,
             Refusal::Busy { .. } => 503,
@@ -173,6 +200,14 @@ impl Refusal {
             Refusal::HomedElsewhere { .. }
             | Refusal::UnknownEvent
             | Refusal::BadExtension(_)
+            | Refusal::TooManyContacts
+            | Refusal::FirstHopLacksOutbound
+            | Refusal::BadCredentials
+            | Refusal::UnsupportedScheme
+            | Refusal::TooManyHops
+            | Refusal::Loop
+            | Refusal::NotRegistered
+            | Refusal::FlowFailed
             | Refusal::MethodNotAllowed
             | Refusal::NoSuchDialog
             | Refusal::TooBrief { .. }
@@ -183,6 +218,20 @@ impl Refusal {
 
     /// Adds to a response what this refusal has to say. `source` is the pool's host name.
     pub fn explain(&self, draft: &mut Draft, source: &str) {
+        self.explain_plainly(draft);
+        match self.diagnostic() {
+            Some((code, reason, Audience::Public)) => {
+                draft.push("ms-diagnostics-public", &format!("{code};reason=\"{reason}\""));
+            }
+            Some((code, reason, Audience::Client)) => {
+                draft.push("ms-diagnostics", &format!("{code};reason=\"{reason}\";source=\"{source}\""));
+            }
+            None => {}
+        }
+    }
+
+    /// Adds to a response what RFC 3261 wants of a refusal.
+    pub fn explain_plainly(&self, draft: &mut Draft) {
         match self {
             Refusal::HomedElsewhere { host } => {
                 draft.push("Contact", &format!("<sip:{host}:5061;transport=tls>"));
@@ -200,6 +249,14 @@ impl Refusal {
             | Refusal::BadContact(_)
             | Refusal::TooLarge
             | Refusal::BadBody
+            | Refusal::TooManyContacts
+            | Refusal::FirstHopLacksOutbound
+            | Refusal::BadCredentials
+            | Refusal::UnsupportedScheme
+            | Refusal::TooManyHops
+            | Refusal::Loop
+            | Refusal::NotRegistered
+            | Refusal::FlowFailed
             | Refusal::Disabled
             | Refusal::ForeignFrom
             | Refusal::UnknownUser
@@ -208,15 +265,6 @@ impl Refusal {
             | Refusal::OutOfOrder
             | Refusal::Unreachable
             | Refusal::AsTold(_) => {}
-        }
-        match self.diagnostic() {
-            Some((code, reason, Audience::Public)) => {
-                draft.push("ms-diagnostics-public", &format!("{code};reason=\"{reason}\""));
-            }
-            Some((code, reason, Audience::Client)) => {
-                draft.push("ms-diagnostics", &format!("{code};reason=\"{reason}\";source=\"{source}\""));
-            }
-            None => {}
         }
     }
 

@@ -192,7 +192,7 @@ pub fn judge(
     }
     let granted = match asked(request, contact) {
         Some(0) => return Ok(Wish::Unbind { endpoint: endpoint.name }),
-        asked => grant(asked.map(|secs| Duration::from_secs(secs.into())), bench)?,
+        asked => grant(asked.map(|secs| Duration::from_secs(secs.into())), bench.longest, bench.strict)?,
     };
     Ok(Wish::Bind(Box::new(Binding {
         aor: aor.to_owned(),
@@ -208,23 +208,29 @@ pub fn judge(
         cseq: request.cseq().number,
         client_tag: request.from().tag().unwrap_or("").to_owned(),
         server_tag: server_tag.to_owned(),
+        plain: None,
     })))
 }
 
 /// The seconds that a REGISTER asks for: the Contact's own word before the header's (RFC 3261 §10.2.1.1).
-fn asked(request: &Message, contact: &NameAddr<'_>) -> Option<u32> {
+pub fn asked(request: &Message, contact: &NameAddr<'_>) -> Option<u32> {
     // A value that cannot be read counts as none given (RFC 3261 §10.3 item 6 would take an hour).
     let own = contact.params.get("expires").and_then(|secs| secs.parse().ok());
     own.or(request.expires())
 }
 
-fn grant(asked: Option<Duration>, bench: &Bench<'_>) -> Result<Duration, Refusal> {
-    let shortest = SHORTEST.min(bench.longest);
-    let asked = asked.unwrap_or(bench.longest);
+/// What is granted to who asks for so long, in a pool that grants `longest` at most.
+///
+/// # Errors
+///
+/// If it is too brief.
+pub fn grant(asked: Option<Duration>, longest: Duration, is_strict: bool) -> Result<Duration, Refusal> {
+    let shortest = SHORTEST.min(longest);
+    let asked = asked.unwrap_or(longest);
     if asked < shortest {
         return Err(Refusal::TooBrief { min_s: shortest.as_secs() });
     }
-    let granted = asked.min(bench.longest);
+    let granted = asked.min(longest);
     // A client that refreshes on the number it asked for, and not on the one it was given, shows itself.
-    Ok(if bench.strict { shortest.max(Duration::from_secs(granted.as_secs() / 2)) } else { granted })
+    Ok(if is_strict { shortest.max(Duration::from_secs(granted.as_secs() / 2)) } else { granted })
 }

@@ -5,19 +5,22 @@ mod registration;
 
 use bytes::Bytes;
 use net::{Note, StreamId};
-use sip::transaction::ServerKey;
+use sip::timers::Reliability;
+use sip::transaction::{InviteArrival, ServerKey};
 use sip::{Draft, Message};
 
 use super::access::{Verdict, speaker};
 use super::answer;
 use super::connection::Patience;
+use super::flow::Flow;
+use super::plain::Asked;
 use super::refusal::{ALLOW, ALLOW_EVENTS, Refusal, phrase};
 use super::register;
 use super::{FrontEnd, Turn};
 use crate::events;
 use crate::faults::Exchange;
 
-pub(super) use registration::Waiting;
+pub(super) use registration::{WAITING_IN_ALL, Waiting};
 
 /// The extensions that a client may require.
 const EXTENSIONS: [&str; 8] = [
@@ -59,7 +62,7 @@ impl FrontEnd {
         }
         // Nobody answers an ACK.
         if message.method() == "ACK" {
-            return;
+            return self.acknowledged(stream, message, turn);
         }
         if message.method() == "CANCEL" && sip::association::presented(message).next().is_none() {
             return;
@@ -91,6 +94,35 @@ impl FrontEnd {
         match aor {
             Some(_) => self.serve(asker, turn),
             None => self.refuse(&asker, &Refusal::ForeignFrom, turn),
+        }
+    }
+
+    /// An ACK: that of a refusal is the pool's own affair, a signed one is put through, and any other is dropped
+    /// without a word (MS-SIPAE 3.3.5.1).
+    fn acknowledged(&mut self, stream: StreamId, ack: &Message, turn: &mut Turn<'_, '_>) {
+        let Some(connection) = self.connections.get_mut(&stream) else { return };
+        let peer = connection.peer;
+        let verdict = match sip::association::presented(ack).next() {
+            Some(_) => self.access.judge(ack, connection, turn.parts, turn.now),
+            None => return,
+        };
+        let Verdict::Signed { opaque } = verdict else { return };
+        let arrival = self.proxy.invites.receive(turn.now, peer, ack, Reliability::Reliable);
+        if arrival == InviteArrival::Ack {
+            let flow = Flow::Signed { aor: speaker(ack), epid: self.epid_of(stream, &opaque), stream, peer };
+            self.relay_ack(&flow, ack, turn);
+        }
+    }
+
+    /// Puts a signed request through.
+    fn put_through(&mut self, asker: Asker, turn: &mut Turn<'_, '_>) {
+        let Some(connection) = self.connections.get(&asker.stream) else { return };
+        let Asker { stream, request, key, aor, epid, tag, .. } = asker;
+        let flow = Flow::Signed { aor, epid, stream, peer: connection.peer };
+        let asked = Asked { back: flow.clone(), flow, request, key, tag };
+        match asked.request.method() {
+            "CANCEL" => self.relay_cancel(&asked, turn),
+            _ => self.relay_signed(asked, turn),
         }
     }
 
@@ -194,7 +226,10 @@ impl FrontEnd {
             let why = Refusal::told(status, turn.parts.host);
             return self.refuse(&asker, &why, turn);
         }
-        if let Some(unknown) = unknown_extensions(&asker.request) {
+        // What a proxy requires of others is theirs to refuse.
+        let is_for_others = self.is_relayed(&asker.request, &asker.aor, turn);
+        let headers: &[&str] = if is_for_others { &["Proxy-Require"] } else { &["Require", "Proxy-Require"] };
+        if let Some(unknown) = unknown_of(&asker.request, headers, &EXTENSIONS) {
             return self.refuse(&asker, &Refusal::BadExtension(unknown), turn);
         }
         if method == "REGISTER" {
@@ -202,6 +237,9 @@ impl FrontEnd {
         }
         if let Err(why) = register::may_be_served(turn.parts.accounts, &asker.aor) {
             return self.refuse(&asker, &why, turn);
+        }
+        if method == "CANCEL" || self.is_relayed(&asker.request, &asker.aor, turn) {
+            return self.put_through(asker, turn);
         }
         let has_dialog = asker.request.to().tag().is_some();
         let why = match method.as_str() {
@@ -217,10 +255,8 @@ impl FrontEnd {
                 });
             }
             "INVITE" if has_dialog => Refusal::NoSuchDialog,
-            // Calls are not put through here; a known address is merely not to be had.
-            "INVITE" if self.is_known(&asker.request, turn) => Refusal::AsTold(480),
             "INVITE" => Refusal::NoSuchDestination,
-            "BYE" | "CANCEL" => Refusal::NoSuchDialog,
+            "BYE" => Refusal::NoSuchDialog,
             _ if has_dialog => Refusal::NoSuchDialog,
             _ => Refusal::MethodNotAllowed,
         };
@@ -229,11 +265,6 @@ impl FrontEnd {
 
     fn epid_of(&self, stream: StreamId, opaque: &str) -> Option<String> {
         self.connections.get(&stream)?.associations.get(opaque)?.epid.clone()
-    }
-
-    fn is_known(&self, request: &Message, turn: &Turn<'_, '_>) -> bool {
-        let whom = request.uri().and_then(|uri| uri.user_at_host());
-        whom.is_some_and(|whom| turn.parts.accounts.find(&whom).is_some())
     }
 
     /// Answers 200 with what `add` adds.
@@ -289,21 +320,21 @@ impl FrontEnd {
 
 /// The octets of a draft. Everything in it was read from a message or is our own, so it prints; should a peer find
 /// a way around that, it gets no answer.
-fn printed(draft: &Draft) -> Option<Bytes> {
+pub(super) fn printed(draft: &Draft) -> Option<Bytes> {
     draft.print().ok()
 }
 
-/// The extensions that a request requires and that are not known here.
-fn unknown_extensions(request: &Message) -> Option<String> {
-    let wanted = request.headers("Require").chain(request.headers("Proxy-Require"));
-    let wanted = wanted.flat_map(|line| line.split(',')).map(str::trim).filter(|name| !name.is_empty());
+/// The extensions that a request requires in these headers and that are not among the known ones.
+pub(super) fn unknown_of(request: &Message, headers: &[&str], known: &[&str]) -> Option<String> {
+    let wanted = headers.iter().flat_map(|name| request.headers(name)).flat_map(|line| line.split(','));
+    let wanted = wanted.map(str::trim).filter(|name| !name.is_empty());
     let unknown: Vec<&str> =
-        wanted.filter(|name| !EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(name))).collect();
+        wanted.filter(|name| !known.iter().any(|it| it.eq_ignore_ascii_case(name))).collect();
     (!unknown.is_empty()).then(|| unknown.join(", "))
 }
 
 /// An answer as the journal shows it.
-fn in_short(answer: &Draft, request: &Message) -> String {
+pub(super) fn in_short(answer: &Draft, request: &Message) -> String {
     let status = answer.status().unwrap_or(500);
     let challenge = answer.header("WWW-Authenticate");
     let what = match (challenge, answer.header("Expires")) {
@@ -322,7 +353,7 @@ pub(super) fn shown(words: &str) -> String {
 }
 
 /// A message as the journal shows it.
-fn in_one_line(message: &Message) -> String {
+pub(super) fn in_one_line(message: &Message) -> String {
     match message.kind() {
         sip::message::Kind::Request { method, uri } => {
             let number = message.cseq().number;

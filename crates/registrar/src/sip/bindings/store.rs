@@ -10,7 +10,7 @@ use std::time::Duration;
 use net::{Disk, Outbox, RecordId, Time, WallClock};
 use serde::{Deserialize, Serialize};
 
-use super::{Binding, Bindings};
+use super::{Binding, Bindings, Plain};
 use crate::ledger::{Ledger, MustTurn, WriteId};
 
 /// One record. Times are wall time: a registrar that comes back may count its instants from zero again.
@@ -30,6 +30,8 @@ enum Record {
         cseq: u32,
         client_tag: String,
         server_tag: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plain: Option<Box<Plain>>,
     },
     /// An endpoint has no binding.
     Gone { aor: String, endpoint: String },
@@ -128,6 +130,7 @@ fn bound_record(binding: &Binding, clock: &WallClock, now: Time) -> Vec<u8> {
         cseq: binding.cseq,
         client_tag: binding.client_tag.clone(),
         server_tag: binding.server_tag.clone(),
+        plain: binding.plain.clone().map(Box::new),
     })
 }
 
@@ -147,6 +150,7 @@ fn revive(record: Record, clock: &WallClock, now: Time) -> Option<Revived> {
         cseq,
         client_tag,
         server_tag,
+        plain,
     } = record
     else {
         return None;
@@ -168,6 +172,7 @@ fn revive(record: Record, clock: &WallClock, now: Time) -> Option<Revived> {
         cseq,
         client_tag,
         server_tag,
+        plain: plain.map(|plain| *plain),
     };
     Some((key, Some(binding)))
 }

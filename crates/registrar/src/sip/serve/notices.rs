@@ -7,6 +7,7 @@ use super::{Asker, printed, shown};
 use crate::events;
 use crate::sip::access;
 use crate::sip::bindings::Binding;
+use crate::sip::flow::{Carrier, Flow};
 use crate::sip::in_band::Subscriber;
 use crate::sip::notice::{self, Deregistration, Dialog};
 use crate::sip::refusal::Refusal;
@@ -95,7 +96,7 @@ impl FrontEnd {
         self.subscriptions.end_all_of(aor);
     }
 
-    pub(super) fn tell_deregistered(
+    pub(in crate::sip) fn tell_deregistered(
         &mut self,
         binding: &Binding,
         why: Deregistration,
@@ -132,7 +133,8 @@ impl FrontEnd {
             turn.out.note(Note::event(events::REQUEST_REFUSED, shown(&whom), text));
             return;
         }
-        if answer.status() == Some(481) {
+        let flow = Flow::Stream(stream, Carrier::Tls, connection.peer);
+        if !self.relay_answer(&flow, answer, turn) && answer.status() == Some(481) {
             self.subscriptions.end(stream, answer.call_id(), answer.from().tag().unwrap_or(""));
         }
     }

@@ -139,7 +139,7 @@ fn other_methods_get_what_they_deserve() {
         ("INVITE", to_bob.as_str(), 480),
         ("BYE", to_bob.as_str(), 481),
         ("CANCEL", to_bob.as_str(), 481),
-        ("MESSAGE", to_bob.as_str(), 405),
+        ("MESSAGE", to_bob.as_str(), 480),
         ("PUBLISH", "sip:alice@contoso.example", 405),
         ("XYZ", "sip:alice@contoso.example", 405),
     ] {

@@ -1,0 +1,89 @@
+//! The guard: who proves what by digest (RFC 3261 §22, RFC 7616, RFC 8760).
+//!
+//! A stranger hears the same, and as soon, whether a name is known, has no password, or another one.
+
+use net::Time;
+use sip::Message;
+use sip::digest::{Asked, Challenge, Qop, Server, ServerSetup, Verdict};
+
+use crate::accounts::Accounts;
+
+/// Why a request proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// It has no credentials: ask for some.
+    Missing,
+    /// The name or the password is wrong: ask again.
+    Wrong,
+    /// The password is right, the nonce is not: ask again and say so.
+    Stale,
+    /// The credentials cannot be read, or are for another request: 400.
+    Bad,
+}
+
+impl Denial {
+    /// For the journal.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Denial::Missing => "no credentials",
+            Denial::Wrong => "a wrong name or password",
+            Denial::Stale => "a nonce that is too old or was used before",
+            Denial::Bad => "credentials that cannot be read, or are for another address",
+        }
+    }
+}
+
+/// Judges digest credentials.
+#[derive(Debug)]
+pub struct Guard {
+    server: Server,
+}
+
+impl Guard {
+    /// A guard of a domain whose nonces are signed by `secret`, drawn at each start: nonces from before are stale.
+    pub fn new(domain: &str, secret: [u8; 32]) -> Guard {
+        let mut setup = ServerSetup::of(domain);
+        setup.qop = vec![Qop::Auth, Qop::AuthInt];
+        Guard { server: Server::new(setup, secret) }
+    }
+
+    /// The challenges of one 401 or 407: SHA-256 first, then MD5 for those who know no better.
+    pub fn challenges(&mut self, now: Time, is_stale: bool) -> Vec<Challenge> {
+        self.server.challenges(now, is_stale)
+    }
+
+    /// The address of the account whose password the credentials in `header` prove.
+    ///
+    /// # Errors
+    ///
+    /// Says why they prove nothing.
+    pub fn judge(
+        &mut self,
+        request: &Message,
+        header: &str,
+        accounts: &Accounts,
+        now: Time,
+    ) -> Result<String, Denial> {
+        let credentials = match self.server.credentials(request, header) {
+            Ok(Some(credentials)) => credentials,
+            Ok(None) => return Err(Denial::Missing),
+            Err(_) => return Err(Denial::Bad),
+        };
+        let name = &credentials.username;
+        let address = match name.contains('@') {
+            true => name.clone(),
+            false => format!("{name}@{}", self.server.setup().realm),
+        };
+        let account = accounts.find(&address);
+        let keys = account.and_then(|account| account.digest.as_ref());
+        let key = keys.and_then(|keys| keys.of(name, credentials.algorithm.hash));
+        let uri = request.uri().map_or("", |uri| uri.as_str());
+        let asked = Asked { method: request.method(), uri, body: &request.body() };
+        match (self.server.judge(now, &asked, &credentials, key), account) {
+            (Verdict::Good, Some(account)) => Ok(account.address.clone()),
+            (Verdict::Stale(_), _) => Err(Denial::Stale),
+            (Verdict::OtherUri, _) => Err(Denial::Bad),
+            (Verdict::Good | Verdict::Wrong | Verdict::NotOffered, _) => Err(Denial::Wrong),
+        }
+    }
+}

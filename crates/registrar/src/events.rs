@@ -33,9 +33,9 @@ pub const BINDING_EXPIRED: &str = "binding-expired";
 /// An INVITE is on its way to the endpoints of an address.
 pub const CALL_ROUTED: &str = "call-routed";
 /// An endpoint accepted an INVITE.
-pub const CALL_CONNECTED: &str = "call-connected";
+pub const ROUTED_CALL_ACCEPTED: &str = "routed-call-accepted";
 /// An INVITE was refused or cancelled, or nobody picked up.
-pub const CALL_FAILED: &str = "call-failed";
+pub const ROUTED_CALL_FAILED: &str = "routed-call-failed";
 
 /// Every name with what it means.
 pub const ALL: &[(&str, &str)] = &[
@@ -55,6 +55,6 @@ pub const ALL: &[(&str, &str)] = &[
     (DEREGISTERED, "a binding ended because its endpoint or an administrator said so"),
     (BINDING_EXPIRED, "a binding ended because nobody refreshed it, or its connection was gone for too long"),
     (CALL_ROUTED, "an INVITE is on its way to the endpoints of an address"),
-    (CALL_CONNECTED, "an endpoint accepted an INVITE that the pool put through"),
-    (CALL_FAILED, "an INVITE was refused or cancelled, or nobody picked up"),
+    (ROUTED_CALL_ACCEPTED, "an endpoint accepted an INVITE that the pool put through"),
+    (ROUTED_CALL_FAILED, "an INVITE was refused or cancelled, or nobody picked up"),
 ];

@@ -171,7 +171,7 @@ impl FrontEnd {
         let from = datagram.from;
         let is_keep_alive = datagram.payload.iter().all(|octet| matches!(octet, b'\r' | b'\n' | 0));
         // Answering to port 0 or to ourselves would be answering nobody, or for ever.
-        let is_nobody = from.port() == 0 || from.ip() == self.address;
+        let is_nobody = from.port() == 0 || from == SocketAddr::new(self.address, datagram.to.port());
         if is_keep_alive || is_nobody || datagram.payload.len() > DATAGRAM_OCTETS {
             return;
         }

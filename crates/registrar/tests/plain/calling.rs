@@ -97,7 +97,7 @@ fn a_call_goes_through_over_every_pair_of_carriers() {
             assert_eq!(bob.hear(&mut pool).status(), Some(200));
             pool.pass(Duration::from_secs(60));
             assert_eq!(pool.registrar.front_end().relayed(), 0, "nothing is left of it");
-            assert_eq!(pool.count(events::CALL_CONNECTED), 1);
+            assert_eq!(pool.count(events::ROUTED_CALL_ACCEPTED), 1);
         }
     }
 }
@@ -329,7 +329,7 @@ fn nobody_there_is_408_and_nobody_picking_up_ends_by_timer_c() {
     bob.answer(&mut pool, &cancel, 200);
     bob.answer(&mut pool, &got, 487);
     assert_eq!(statuses(&alice.heard(&mut pool)), [487]);
-    assert_eq!(pool.count(events::CALL_FAILED), 2);
+    assert_eq!(pool.count(events::ROUTED_CALL_FAILED), 2);
 }
 
 #[test]

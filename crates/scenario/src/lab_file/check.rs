@@ -16,7 +16,8 @@ use crate::yaml::{Content, Entry, Mac, Node, Reader, Subnet, Value};
 pub(crate) use parts::min_digits;
 pub(super) use parts::{
     conditional_access, firmware, gmt_offset, identity, identity_host, line, model, password, person,
-    pool_host, port, provisioning_url, secs, site_domain, tenant, time_server, upn, verification_url,
+    plain_port, pool_host, pool_ports, port, provisioning_url, secs, site_domain, tenant, time_server, upn,
+    verification_url,
 };
 
 /// The lab's own servers live here; no site may.

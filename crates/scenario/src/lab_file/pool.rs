@@ -26,6 +26,26 @@ record! {
         "basic-auth" basic_auth: bool = true,
         /// Whether it makes phones honest: stale nonces, shorter expiries, paths that move.
         "strict" strict: bool = false,
+        /// Where it serves ordinary SIP user agents, such as softphones, by their passwords; `{}` means the usual
+        /// ports. Without this key it serves none.
+        "plain-sip" plain_sip: Option<PlainSip>,
+    }
+    check check::pool_ports
+}
+
+record! {
+    /// Where ordinary SIP user agents are served. A port of 0 is not opened.
+    "`plain-sip`" pub struct PlainSip {
+        /// The port of SIP over UDP.
+        "udp" udp: u16 = 5060 => check::plain_port,
+        /// The port of SIP over TCP.
+        "tcp" tcp: u16 = 5060 => check::plain_port,
+        /// Whether they are served at the pool's own port of SIP over TLS too.
+        "tls" tls: bool = true,
+        /// The port of SIP over WebSocket.
+        "ws" ws: u16 = 5066 => check::plain_port,
+        /// The port of SIP over WebSocket over TLS.
+        "wss" wss: u16 = 7443 => check::plain_port,
     }
 }
 

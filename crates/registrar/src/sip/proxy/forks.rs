@@ -207,7 +207,7 @@ impl FrontEnd {
         relayed.is_answered = true;
         if is_invite && relayed.stays {
             let text = format!("from {}", shown(relayed.asked.request.from().uri.as_str()));
-            turn.out.note(Note::event(events::CALL_CONNECTED, shown(&relayed.whom), text));
+            turn.out.note(Note::event(events::ROUTED_CALL_ACCEPTED, shown(&relayed.whom), text));
         }
         self.cancel_rest(relayed, turn);
     }
@@ -252,7 +252,7 @@ impl FrontEnd {
         if is_invite && relayed.stays {
             let from = shown(relayed.asked.request.from().uri.as_str());
             let text = format!("from {from}: {status}");
-            turn.out.note(Note::event(events::CALL_FAILED, shown(&relayed.whom), text));
+            turn.out.note(Note::event(events::ROUTED_CALL_FAILED, shown(&relayed.whom), text));
         }
         match draft {
             // An overloaded endpoint is no overloaded pool (RFC 3261 §16.7 item 6).

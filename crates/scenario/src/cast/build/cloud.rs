@@ -47,6 +47,15 @@ impl<W: World<Actor>> Builder<'_, W> {
             let srv = Data::Srv { priority: 0, weight: 0, port: pool.sip, target };
             name(format!("_sipinternaltls._tcp.{domain}"), srv.clone());
             name(format!("_sip._tls.{domain}"), srv);
+            // RFC 3263 §4.1: where user agents look that know nothing but the domain.
+            let plain = pool.plain_sip.as_ref();
+            let ports = plain.map_or([0; 3], |it| [it.udp, it.tcp, if it.tls { pool.sip } else { 0 }]);
+            let services = ["_sip._udp", "_sip._tcp", "_sips._tcp"];
+            for (service, port) in services.into_iter().zip(ports).filter(|(_, port)| *port != 0) {
+                let target = pool.host.value.clone();
+                let srv = Data::Srv { priority: 0, weight: 0, port, target };
+                name(format!("{service}.{domain}"), srv);
+            }
         }
         let mut zones = vec![domain.to_owned()];
         for (site, facts) in &lab.sites {
@@ -187,6 +196,8 @@ impl<W: World<Actor>> Builder<'_, W> {
                 account.home = registrar::Home::Pool(elsewhere);
             }
             account.policy = phone_policy(lab);
+            let keys = |password: &String| registrar::DigestKeys::new(&account.address, domain, password);
+            account.digest = facts.password.as_ref().filter(|_| pool.plain_sip.is_some()).and_then(keys);
             if let Some(password) = facts.password.as_ref().filter(|_| pool.takes_passwords()) {
                 let mut salt = self.random(&format!("password of {person_name} at {name}"));
                 let hash = registrar::PasswordHash::new(password, registrar::PasswordCost::Light, &mut salt);
@@ -208,6 +219,16 @@ impl<W: World<Actor>> Builder<'_, W> {
         setup.registration_life = pool.registration;
         setup.sip_port = pool.sip;
         setup.strict = pool.strict;
+        setup.plain_sip = pool.plain_sip.as_ref().map(|plain| {
+            let port = |port: u16| (port != 0).then_some(port);
+            registrar::PlainSip {
+                udp: port(plain.udp),
+                tcp: port(plain.tcp),
+                tls: plain.tls,
+                ws: port(plain.ws),
+                wss: port(plain.wss),
+            }
+        });
         self.add(name, Actor::Registrar(Box::new(Registrar::new(setup))), segment);
         Ok(())
     }

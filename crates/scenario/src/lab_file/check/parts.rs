@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::lab_file::{ConditionalAccess, Identity, Person, PersonKind, Role, Rule, Secret};
+use crate::lab_file::{ConditionalAccess, Identity, Person, PersonKind, Pool, Role, Rule, Secret};
 use crate::yaml::{Kind, Located, Shift};
 
 /// The longest sign-in name that a phone takes.
@@ -101,6 +101,23 @@ pub(in crate::lab_file) fn port(port: &u16, node: &Node, reader: &mut Reader) ->
         443 => wrong(node, "port 443 is the pool's web service", reader),
         _ => Some(()),
     }
+}
+
+pub(in crate::lab_file) fn plain_port(wanted: &u16, node: &Node, reader: &mut Reader) -> Checked {
+    if *wanted == 0 { Some(()) } else { port(wanted, node, reader) }
+}
+
+/// A pool's TCP ports must differ.
+pub(in crate::lab_file) fn pool_ports(pool: &Pool, node: &Node, reader: &mut Reader) -> Checked {
+    let Some(plain) = &pool.plain_sip else { return Some(()) };
+    let ports = [("sip", pool.sip), ("tcp", plain.tcp), ("ws", plain.ws), ("wss", plain.wss)];
+    for (at, (name, port)) in ports.iter().enumerate() {
+        if let Some((other, _)) = ports[..at].iter().find(|(_, other)| *port != 0 && other == port) {
+            let title = format!("`{other}` and `{name}` want one port: {port}");
+            return wrong(node, title, reader);
+        }
+    }
+    Some(())
 }
 
 pub(in crate::lab_file) fn identity_host(

@@ -126,6 +126,9 @@ pub(super) const HAPPENINGS: &[(&str, &str)] = &[
     ("registration-refused", "does not register {of}: {}"),
     ("deregistered", "{of} cannot be reached there any more: {}"),
     ("binding-expired", "{of} cannot be reached there any more: {}"),
+    ("call-routed", "puts a call through to {of}: {}"),
+    ("routed-call-accepted", "sees the call to {of} picked up: {}"),
+    ("routed-call-failed", "cannot put the call through to {of}: {}"),
     // The office network.
     ("lease-refused", "refuses {of} an address: {}"),
     ("lease-released", "takes the address of {of} back: {}"),

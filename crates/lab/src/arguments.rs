@@ -133,11 +133,80 @@ pub struct Certs {
 #[derive(Debug, Subcommand)]
 pub enum CertsCommand {
     /// Make the authorities and server certificates that are missing, with keys of this machine's own
-    Make(CertsPlace),
+    Make(CertsMake),
     /// Show what there is: for whom, by whom, until when, and its fingerprint
     Show(CertsPlace),
-    /// Print the authorities' root certificates as PEM, for others to trust
-    Export(CertsPlace),
+    /// Write certificates in the shape that others take: the authorities' roots as PEM if nothing else is said
+    Export(CertsExport),
+}
+
+/// What certificates are made like.
+#[derive(Debug, Args)]
+pub struct CertsMake {
+    /// Where, and for which lab
+    #[command(flatten)]
+    pub place: CertsPlace,
+    /// The keys of authorities that are made, and of their servers: P-256 if not said
+    #[arg(long, value_enum)]
+    pub key: Option<Key>,
+    /// Name the servers' addresses, too, as they are on real sockets in the /16 network that begins here
+    #[arg(long, value_name = "ADDRESS")]
+    pub network: Option<std::net::Ipv4Addr>,
+}
+
+/// Kinds of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Key {
+    /// ECDSA on P-256: small and fast
+    P256,
+    /// RSA of 2048 bits, for devices that know nothing else
+    Rsa,
+}
+
+impl From<Key> for pki::KeyKind {
+    fn from(key: Key) -> pki::KeyKind {
+        match key {
+            Key::P256 => pki::KeyKind::P256,
+            Key::Rsa => pki::KeyKind::Rsa2048,
+        }
+    }
+}
+
+/// What is exported, and how.
+#[derive(Debug, Args)]
+pub struct CertsExport {
+    /// Whose: `public-root`, `identity`, a pool such as `fe`, or its authority such as `fe-root`; all authorities if none
+    /// is named
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Where they are, and of which lab
+    #[command(flatten)]
+    pub place: CertsPlace,
+    /// In which shape
+    #[arg(long, value_enum, default_value_t = Shape::Pem)]
+    pub format: Shape,
+    /// Write files into this folder; PEM and the phone's file are printed without it
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What opens the PKCS #12 file
+    #[arg(long, default_value = "lab", value_name = "TEXT")]
+    pub password: String,
+    /// How the PKCS #12 file is encrypted
+    #[arg(long, value_enum, default_value_t)]
+    pub encryption: crate::certs::Encryption,
+}
+
+/// Shapes of certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shape {
+    /// Text (RFC 7468), for browsers, curl and OpenSSL; no keys
+    Pem,
+    /// Octets, one file each, for Windows and phones; no keys
+    Der,
+    /// PKCS #12, one file each: the key, its chain and the root
+    P12,
+    /// A configuration file that has a real phone trust the authorities
+    Phone,
 }
 
 /// Where certificates are, and for which lab.

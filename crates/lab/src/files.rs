@@ -113,7 +113,35 @@ pub fn write_secret(path: &Path, text: &[u8]) -> Result<(), String> {
     let mut file = secret_options().open(&fresh).map_err(fail)?;
     file.write_all(text).and_then(|()| file.sync_all()).map_err(fail)?;
     #[expect(clippy::disallowed_methods, reason = "this is where files go out")]
-    fs::rename(&fresh, path).map_err(fail)
+    fs::rename(&fresh, path).map_err(fail)?;
+    // The new name, too, is to outlive a power cut; where a folder cannot be synced, the file itself was.
+    #[expect(clippy::disallowed_methods, reason = "this is where files go out")]
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(File::open);
+    if let Some(Ok(folder)) = folder {
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+/// Takes away what others than its owner may do with a file that holds a key.
+///
+/// # Errors
+///
+/// A sentence with the path if others may read it and that cannot be changed.
+pub fn close_to_others(path: &Path) -> Result<(), String> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let fail = |why: std::io::Error| {
+            format!("{}: others may read it, and that cannot be changed: {}", path.display(), spell(&why))
+        };
+        let mut permissions = fs::metadata(path).map_err(fail)?.permissions();
+        if permissions.mode() & 0o077 != 0 {
+            permissions.set_mode(permissions.mode() & 0o700);
+            fs::set_permissions(path, permissions).map_err(fail)?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens a file that only its owner may read, to be written as it grows; what it held is gone.

@@ -269,6 +269,11 @@ impl Authority {
         self.places = Some(places);
     }
 
+    /// Of which kind the keys are that this authority makes: its own kind.
+    pub fn keys(&self) -> KeyKind {
+        self.keys
+    }
+
     /// Where this authority tells about itself, if it does.
     pub fn places(&self) -> Option<&Places> {
         self.places.as_ref()

@@ -10,6 +10,7 @@
 //! | [`authority`] | a root, its intermediates, and what they issue |
 //! | [`request`] | certificate requests, checked; nothing of them counts but the public key |
 //! | [`certificate`] | what a certificate says, for people and for checks |
+//! | [`kept`] | looks at what was kept before it is used |
 //! | [`ocsp`] | questions about single certificates, and signed answers |
 //! | [`places`] | where an authority tells the world about itself |
 //! | [`publication`] | what an authority serves at those places |
@@ -22,6 +23,7 @@
 pub mod authority;
 pub mod certificate;
 pub mod device;
+pub mod kept;
 pub mod ocsp;
 pub mod pem;
 pub mod places;

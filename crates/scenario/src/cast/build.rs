@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use identity::SigningKeys;
 use net::sim::LinkModel;
+use net::tls::Credentials;
 use net::{Crypto, NodeId, Random, Sim, Time, WallClock, World};
 use pki::{Authority, Validity};
 use registrar::InnerKey;
 use vvx::phone::Phone;
 
+use super::certified::{self, AuthorityWanted, ServerWanted};
 use super::ground::Ground;
 use super::{AccountFacts, Cast};
 use crate::actor::Actor;
@@ -92,18 +94,58 @@ impl<W: World<Actor>> Cast<W> {
     pub fn build_in(world: W, lab: &Lab, phones: &[String], ground: &Ground) -> Result<Cast<W>, BuildError> {
         let as_written = lab;
         let lab = &ground.addresses.resettle(lab)?;
-        let from = lab.epoch.minus(Duration::from_secs(365 * 86_400));
-        let mut random = Random::named(ground.seed, "public authority");
-        let life = Duration::from_secs(YEARS * 365 * 86_400);
+        let mut public = certified::wanted(lab, None).swap_remove(0);
+        if ground.certified.is_none() {
+            public.title = "Lab Public Root".to_owned();
+        }
         let builder = Builder {
             lab,
             ground,
             world,
             nodes: BTreeMap::new(),
-            public: Authority::new("Lab Public Root", ground.crypto, &mut random, from, life),
+            public: authority(ground, lab, &public, "public authority")?,
             clock: WallClock::new(lab.epoch, Time::ZERO),
         };
         builder.build(phones, as_written)
+    }
+}
+
+/// An authority: the one that the lab brings along, or one drawn by the name `drawn_by`.
+fn authority(
+    ground: &Ground,
+    lab: &Lab,
+    wanted: &AuthorityWanted,
+    drawn_by: &str,
+) -> Result<Authority, BuildError> {
+    let Some(certified) = &ground.certified else {
+        let from = lab.epoch.minus(Duration::from_secs(365 * 86_400));
+        let life = Duration::from_secs(YEARS * 365 * 86_400);
+        let mut random = Random::named(ground.seed, drawn_by);
+        return Ok(Authority::new(&wanted.title, ground.crypto, &mut random, from, life));
+    };
+    let kept = certified.authorities.get(&wanted.name);
+    let kept = kept.ok_or_else(|| failed(&wanted.title)(&"its certificate was not brought along"))?;
+    let mut random = certified.random.clone().fork(drawn_by);
+    let mut authority =
+        Authority::restore(kept, ground.crypto, &mut random).map_err(|why| failed(&wanted.title)(&why))?;
+    authority.tell_at(wanted.places.clone());
+    Ok(authority)
+}
+
+/// A server's certificate: the one that the lab brings along, or a fresh one.
+fn server_credentials(
+    ground: &Ground,
+    authority: &mut Authority,
+    wanted: &ServerWanted,
+    validity: Validity,
+) -> Result<Credentials, BuildError> {
+    match &ground.certified {
+        Some(certified) => certified
+            .servers
+            .get(&wanted.name)
+            .cloned()
+            .ok_or_else(|| failed(&wanted.name)(&"its certificate was not brought along")),
+        None => authority.issue_server(&wanted.names, validity).map_err(|why| failed(&wanted.name)(&why)),
     }
 }
 

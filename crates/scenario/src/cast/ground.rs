@@ -4,10 +4,12 @@
 //! its own that this machine answers at: a network of 65,536, usually a part of 127.0.0.0/8, is divided in the same way.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use net::Crypto;
 
 use super::build::BuildError;
+use super::certified::Certified;
 use crate::lab_file::Lab;
 
 /// How many sites fit beside the cloud and the people in a network of 65,536 addresses.
@@ -28,17 +30,19 @@ pub struct Ground {
     pub crypto: Crypto,
     /// Which addresses actors get.
     pub addresses: Addresses,
+    /// The certificates that the lab brings along; without, it draws them from the seed.
+    pub certified: Option<Arc<Certified>>,
 }
 
 impl Ground {
     /// The ground of the simulated world.
     pub fn simulated(seed: u64) -> Ground {
-        Ground { seed, crypto: Crypto::Seeded, addresses: Addresses::Documentation }
+        Ground { seed, crypto: Crypto::Seeded, addresses: Addresses::Documentation, certified: None }
     }
 
     /// The ground of a world of real sockets, on the /16 network that `network` begins.
     pub fn real(seed: u64, network: Ipv4Addr) -> Ground {
-        Ground { seed, crypto: Crypto::System, addresses: Addresses::Within(network) }
+        Ground { seed, crypto: Crypto::System, addresses: Addresses::Within(network), certified: None }
     }
 }
 

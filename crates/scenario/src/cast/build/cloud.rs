@@ -3,20 +3,19 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use identity::Identity;
 use net::World;
 use net::tls::ServerTls;
-use pki::Authority;
 use registrar::Registrar;
 use site::dns::{Data, DnsServer, Entry};
 use site::ntp::NtpServer;
 
 use super::{
-    AccountFacts, Actor, BuildError, Builder, YEARS, failed, identity_policies, offset, phone_policy,
-    signing_keys,
+    AccountFacts, Actor, BuildError, Builder, authority, failed, identity_policies, offset, phone_policy,
+    server_credentials, signing_keys,
 };
+use crate::cast::certified::{self, pool_host};
 use crate::lab_file::{PersonKind, Pool, Profile, Role};
 
 /// For how many seconds the lab's DNS records may be remembered.
@@ -24,8 +23,7 @@ const TTL: u32 = 300;
 
 impl<W: World<Actor>> Builder<'_, W> {
     fn pool_address(&self, index: usize) -> Ipv4Addr {
-        // A lab has far fewer pools than the cloud segment has addresses.
-        self.cloud(20 + (index % 30) as u8)
+        self.cloud(pool_host(index))
     }
 
     pub(super) fn add_infrastructure(&mut self, segment: net::sim::SegmentId) -> Result<(), BuildError> {
@@ -81,13 +79,6 @@ impl<W: World<Actor>> Builder<'_, W> {
         Ok(())
     }
 
-    fn server_tls(&mut self, names: &[String]) -> Result<Arc<ServerTls>, BuildError> {
-        let validity = self.validity();
-        let credentials =
-            self.public.issue_server(names, validity).map_err(|why| failed(names.join(", "))(&why))?;
-        Ok(Arc::new(ServerTls { credentials }))
-    }
-
     pub(super) fn add_identity(
         &mut self,
         segment: net::sim::SegmentId,
@@ -95,7 +86,10 @@ impl<W: World<Actor>> Builder<'_, W> {
     ) -> Result<(), BuildError> {
         let lab = self.lab;
         let host = lab.identity_host();
-        let tls = self.server_tls(std::slice::from_ref(&host))?;
+        let server = certified::wanted(lab, None).swap_remove(0).servers.swap_remove(0);
+        let validity = self.validity();
+        let credentials = server_credentials(self.ground, &mut self.public, &server, validity)?;
+        let tls = Arc::new(ServerTls { credentials });
         let mut drawn = self.random("tenant");
         let tenant = identity::Tenant {
             id: drawn.uuid(),
@@ -159,18 +153,11 @@ impl<W: World<Actor>> Builder<'_, W> {
         let (name, host) = &pools[index];
         let pool: &Pool = lab.all_pools()[index].1;
         let domain = &lab.domain.value;
-        let mut random = self.random(&format!("authority of {name}"));
-        let from = lab.epoch.minus(Duration::from_secs(365 * 86_400));
-        let life = Duration::from_secs(YEARS * 365 * 86_400);
-        let title = format!("{domain} Communications Server {name}");
-        let mut authority = Authority::new(&title, self.ground.crypto, &mut random, from, life);
-        let mut names = vec![host.clone()];
-        if index == 0 {
-            let aliases = ["lyncdiscover", "lyncdiscoverinternal", "sip", "sipinternal"];
-            names.extend(aliases.map(|alias| format!("{alias}.{domain}")));
-        }
+        // The public authority comes first.
+        let wanted = certified::wanted(lab, None).swap_remove(index + 1);
+        let mut authority = authority(self.ground, lab, &wanted, &format!("authority of {name}"))?;
         let credentials =
-            authority.issue_server(&names, self.validity()).map_err(|why| failed(name)(&why))?;
+            server_credentials(self.ground, &mut authority, &wanted.servers[0], self.validity())?;
         let identity_host = lab.identity_host();
         let issuer_id = self.random("tenant").uuid();
         let identity = registrar::IdentityService {

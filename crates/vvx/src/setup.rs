@@ -40,6 +40,8 @@ pub struct PhoneSetup {
     pub portal_page: String,
     /// Settings as if typed on the phone, name to value; they come back after a factory reset.
     pub parameters: BTreeMap<String, String>,
+    /// The tone that stands for the voice of whoever speaks into this phone, in Hz ([`media::tone::tone_hz`]).
+    pub voice_hz: u32,
     /// How it boots.
     pub boot: BootSetup,
     /// How fast its quartz runs: parts per million.
@@ -75,6 +77,7 @@ impl PhoneSetup {
             application,
             portal_page: portal.to_string(),
             parameters: BTreeMap::new(),
+            voice_hz: media::tone::tone_hz(mac.to_string().bytes().map(u32::from).sum()),
             boot: BootSetup::default(),
             clock_drift_ppm: 0,
             lock_prompt: Duration::from_secs(300),

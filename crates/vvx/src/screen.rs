@@ -47,6 +47,15 @@ pub const ALL: &[(&str, &str)] = &[
     ("reset", "Reset to Defaults"),
     ("my-status", "the user's own state"),
     ("contacts", "contacts"),
+    ("dialing", "a number is being dialled"),
+    ("calling", "a call is on its way"),
+    ("ringing-there", "the other end of a call rings"),
+    ("ringing", "somebody calls"),
+    ("in-call", "both ends talk"),
+    ("holding", "the phone holds the other end"),
+    ("held", "the other end holds the phone"),
+    ("call-ended", "a call is over, and why"),
+    ("transfer", "whom a call is to be transferred to"),
 ];
 
 /// Everything that is on the display at one moment.

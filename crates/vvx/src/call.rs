@@ -28,6 +28,7 @@ use sip::timers::Timers;
 use sip::transaction::{InviteServers, ServerKey, Servers};
 
 pub use lists::CallLists;
+pub use verbs::DIGITS_MAX;
 pub use view::{
     CallDirection, CallError, CallListKind, CallRecord, CallRef, CallState, CallView, MediaView, Party,
     Reject, TransferTo,

@@ -84,14 +84,8 @@ impl HardKey {
 
 /// Keys that the case has and that no screen of the lab does anything with, as tools name them.
 const IDLE: &[&str] = &[
-    "micmute",
-    "redial",
     "volup",
     "voldown",
-    "handsfree",
-    "headset",
-    "hold",
-    "transfer",
     "conference",
     "messages",
     "menu",
@@ -99,7 +93,6 @@ const IDLE: &[&str] = &[
     "setup",
     "status",
     "call list",
-    "donotdisturb",
     "applications",
     "backspace",
 ];

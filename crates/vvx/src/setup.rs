@@ -51,6 +51,11 @@ pub struct PhoneSetup {
     pub lock_prompt: Duration,
 }
 
+/// The tone of the voice that stands at that place among the lab's, in Hz; there are 48, then they begin again.
+pub fn voice_hz(place: usize) -> u32 {
+    media::tone::tone_hz((place % media::tone::TONES as usize) as u32)
+}
+
 impl PhoneSetup {
     /// A phone of that name, with the settings of a lab whose identity service is at `authority`
     /// (`https://login.contoso.example/common`).

@@ -278,7 +278,7 @@ impl Running {
             Some(registration) => registration.signed(draft),
             None => draft,
         };
-        match observed.request(request, flow, &who, sign, lines, now, out) {
+        match observed.request((request, flow), &who, sign, lines, now, out) {
             Asks::Nothing => {}
             Asks::CheckSync => self.check_sync(now, parts, out),
         }

@@ -12,13 +12,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pki", &["net"]),
     ("sip", &["net"]),
     ("media", &["net"]),
-    ("site", &["net", "pki"]),
+    ("site", &["net"]),
     ("identity", &["net"]),
     ("registrar", &["net", "sip", "pki"]),
     ("vvx", &["net", "sip", "media", "pki"]),
     ("scenario", &["net", "pki", "sip", "site", "identity", "registrar", "vvx"]),
     ("wire", &["net"]),
-    ("lab", &["scenario", "wire", "net", "pki"]),
+    ("lab", &["scenario", "wire", "identity", "net", "pki"]),
 ];
 
 /// What a crate's tests may use beside.

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use net::Random;
 use rsa::PrivateKey;
-use rsa::pkcs1::EncodeRsaPrivateKey as _;
+use rsa::pkcs1::{DecodeRsaPrivateKey as _, EncodeRsaPrivateKey as _};
 use rsa::traits::PublicKeyParts as _;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -42,6 +42,30 @@ impl SigningKeys {
         SigningKeys { seed, made: Arc::new((0..2).map(|number| SigningKey::derive(&seed, number)).collect()) }
     }
 
+    /// The keys as octets, for a lab that is to have the same ones tomorrow: finding primes takes time. They are secret.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.seed.to_vec();
+        for key in self.made.iter() {
+            let length = u32::try_from(key.der.len()).expect("a key has few octets");
+            bytes.extend_from_slice(&length.to_be_bytes());
+            bytes.extend_from_slice(&key.der);
+        }
+        bytes
+    }
+
+    /// The keys that [`SigningKeys::to_bytes`] gave; `None` if these are no such octets.
+    pub fn from_bytes(bytes: &[u8]) -> Option<SigningKeys> {
+        let (seed, mut rest) = bytes.split_first_chunk::<32>()?;
+        let mut made = Vec::new();
+        while !rest.is_empty() {
+            let (length, after) = rest.split_first_chunk::<4>()?;
+            let (der, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+            made.push(SigningKey::new(&PrivateKey::from_pkcs1_der(der).ok()?));
+            rest = after;
+        }
+        (made.len() >= 2).then(|| SigningKeys { seed: *seed, made: Arc::new(made) })
+    }
+
     /// Makes every key up to and including `number`.
     pub(crate) fn reach(&mut self, number: u32) {
         let made = Arc::make_mut(&mut self.made);
@@ -68,6 +92,7 @@ impl SigningKeys {
 /// One key and how it is called.
 #[derive(Clone)]
 pub(crate) struct SigningKey {
+    der: Vec<u8>,
     key: EncodingKey,
     kid: String,
     modulus: String,
@@ -78,13 +103,17 @@ impl SigningKey {
     fn derive(seed: &[u8; 32], number: u32) -> SigningKey {
         let own = Fingerprint::of_parts(&[b"signing key", seed, &number.to_be_bytes()]);
         let mut chance = Random::from_seed(own.0);
-        let private = PrivateKey::new(&mut chance, KEY_BITS).expect("2048 bits are a legal key size");
+        SigningKey::new(&PrivateKey::new(&mut chance, KEY_BITS).expect("2048 bits are a legal key size"))
+    }
+
+    fn new(private: &PrivateKey) -> SigningKey {
         let der = private.to_pkcs1_der().expect("a fresh key always encodes");
         let modulus = private.n().to_be_bytes_trimmed_vartime();
         let exponent = private.e().to_be_bytes_trimmed_vartime();
         let kid = Fingerprint::of_parts(&[b"kid", &modulus]);
         SigningKey {
             key: EncodingKey::from_rsa_der(der.as_bytes()),
+            der: der.as_bytes().to_vec(),
             kid: URL_SAFE_NO_PAD.encode(&kid.0[..20]),
             modulus: URL_SAFE_NO_PAD.encode(&modulus),
             exponent: URL_SAFE_NO_PAD.encode(&exponent),
@@ -108,5 +137,20 @@ impl SigningKey {
         header.kid = Some(self.kid.clone());
         header.x5t = names_thumbprint.then(|| self.kid.clone());
         jsonwebtoken::encode(&header, claims, &self.key).expect("our own claims and key always sign")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_keys_are_the_same_keys_and_damaged_ones_are_none() {
+        let keys = SigningKeys::generate(&mut Random::named(1, "kept keys"));
+        let bytes = keys.to_bytes();
+        let kept = SigningKeys::from_bytes(&bytes).expect("our own octets");
+        assert_eq!(kept.published(0, None), keys.published(0, None));
+        assert!(SigningKeys::from_bytes(&bytes[..bytes.len() - 1]).is_none());
+        assert!(SigningKeys::from_bytes(b"no keys").is_none());
     }
 }

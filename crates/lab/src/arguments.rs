@@ -24,6 +24,8 @@ pub enum Command {
     Check(Check),
     /// Print the JSON Schema of stories or of lab.yaml, or the list of verbs
     Schema(Schema),
+    /// Keep a lab running on real sockets, for phones, browsers and programs of other people
+    Up(Up),
     /// Make, show and export the lab's own certificates
     Certs(Certs),
 }
@@ -89,6 +91,46 @@ pub struct GroundArguments {
     /// Added to port numbers below 1024 if this user may not have those: 443 becomes 10443
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub port_offset: u16,
+}
+
+/// Keep a lab running.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// The lab
+    #[arg(default_value = "lab.yaml", value_name = "LAB")]
+    pub lab: PathBuf,
+    /// Where the lab keeps its state: disks, seed, token of the control API
+    #[arg(long, default_value = "lab-state", value_name = "DIR")]
+    pub state: PathBuf,
+    /// Forget what an earlier lab kept there
+    #[arg(long)]
+    pub fresh: bool,
+    /// The folder of certificates and keys; what is missing is made
+    #[arg(long, default_value = "certs", value_name = "DIR")]
+    pub certs: PathBuf,
+    /// The kind of key that authorities and servers are to have; P-256 if there are none yet
+    #[arg(long, value_enum)]
+    pub key: Option<Key>,
+    /// The phones that are there and have power: names with commas between, or `none`; all if not given
+    #[arg(long, value_name = "NAMES|none")]
+    pub phones: Option<String>,
+    /// Where the control API listens; anything but a loopback address lets others who have the token control the lab
+    #[arg(long, default_value = "127.0.0.1:7480", value_name = "ADDRESS:PORT")]
+    pub control: std::net::SocketAddr,
+    /// Serve nothing at ::1; by default the services' ports are there too, each for the first service that has it
+    #[arg(long)]
+    pub no_ipv6: bool,
+    /// How lab time passes: so many times as fast as real time, or `max`, which leaps over quiet times
+    #[arg(long, value_name = "N|max", value_parser = parse_speed)]
+    pub speed: Option<wire::Speed>,
+    /// Capture what goes over the sockets into this pcapng file, with the secrets of TLS inside
+    #[arg(long, value_name = "FILE.pcapng")]
+    pub trace: Option<PathBuf>,
+    /// How the table of addresses is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    #[command(flatten)]
+    pub ground: GroundArguments,
 }
 
 /// Read stories.

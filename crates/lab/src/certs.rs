@@ -6,6 +6,8 @@
 mod export;
 mod store;
 
+pub use self::store::ready;
+
 use std::path::{Path, PathBuf};
 
 use net::Wall;
@@ -17,7 +19,6 @@ use scenario::lab_file::Lab;
 use scenario::language::{Reading, read_lab};
 
 pub use self::export::Encryption;
-pub use self::store::ready;
 
 use self::store::{authority_file, path_of, read, read_credentials, told};
 use crate::arguments::{Certs, CertsCommand, CertsExport, CertsMake, CertsPlace, Shape};

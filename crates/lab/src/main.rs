@@ -9,6 +9,7 @@ mod check;
 mod files;
 mod run;
 mod terminal;
+mod up;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Run(run) => run::run(&run),
         Command::Check(check) => check::check(&check),
         Command::Schema(schema) => check::schema(&schema),
+        Command::Up(up) => up::up(&up),
         Command::Certs(certs) => certs::certs(&certs),
     })
 }

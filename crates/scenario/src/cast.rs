@@ -5,7 +5,6 @@
 //! what DHCP gives out. Every actor's chance depends on the seed and its own name alone.
 
 mod build;
-mod calls;
 pub mod certified;
 mod change;
 mod ground;
@@ -60,6 +59,11 @@ impl<W: World<Actor>> Cast<W> {
     /// The actor that a story calls `name`: a phone, a person or a service.
     pub fn node(&self, name: &str) -> Option<NodeId> {
         self.nodes.get(name).copied()
+    }
+
+    /// Everybody in the lab, by name.
+    pub fn nodes(&self) -> impl Iterator<Item = (&str, NodeId)> {
+        self.nodes.iter().map(|(name, who)| (name.as_str(), *who))
     }
 
     /// The service that a story calls `name`; `registrar` is the first pool.

@@ -5,7 +5,6 @@
 //! lets several lines wait side by side. After everything that happens the director looks again.
 
 mod acts;
-mod calls;
 mod faults;
 mod told;
 
@@ -101,6 +100,10 @@ impl Line {
     }
 }
 
+/// A line of steps that was begun, among others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LineId(u64);
+
 /// Something that is due later, whatever line of the story is told then.
 #[derive(Debug)]
 enum Due {
@@ -131,6 +134,9 @@ pub struct Director<W = Sim<Actor>> {
     /// For each verb told, how long the journal was at the last step of that verb.
     last_told: BTreeMap<&'static str, usize>,
     steps_told: u32,
+    /// Lines that were begun and are not at their end.
+    open: Vec<(LineId, Line)>,
+    lines_begun: u64,
     rules_made: u32,
     /// The faults laid over packets: name, and the two sides as the story names them.
     rules: Vec<(String, Option<String>, Option<String>)>,
@@ -147,6 +153,8 @@ impl<W: World<Actor>> Director<W> {
             forbidden: Vec::new(),
             last_told: BTreeMap::new(),
             steps_told: 0,
+            open: Vec::new(),
+            lines_begun: 0,
             rules_made: 0,
             rules: Vec::new(),
         }
@@ -157,6 +165,53 @@ impl<W: World<Actor>> Director<W> {
         let mut line = Line::new(steps);
         let failure = self.run(&mut line).err();
         Told { failure, steps: self.steps_told, lab_time: self.cast.world.now(), cast: self.cast }
+    }
+
+    /// The cast, to look at.
+    pub fn cast(&self) -> &Cast<W> {
+        &self.cast
+    }
+
+    /// The cast, to be changed.
+    pub fn cast_mut(&mut self) -> &mut Cast<W> {
+        &mut self.cast
+    }
+
+    /// Begins to tell steps beside whatever is being told; [`Director::take_finished`] says how they ended. For a lab that
+    /// runs on, and people who do one thing after the other.
+    pub fn begin(&mut self, steps: &Steps) -> LineId {
+        self.lines_begun += 1;
+        let id = LineId(self.lines_begun);
+        self.open.push((id, Line::new(steps)));
+        id
+    }
+
+    /// Stops telling a line: nobody waits for its end any more.
+    pub fn drop_line(&mut self, id: LineId) {
+        self.open.retain(|(open, _)| *open != id);
+    }
+
+    /// Tells on every line that was begun, as far as it goes at this moment, and gives back how those ended that have.
+    pub fn take_finished(&mut self) -> Vec<(LineId, Result<(), Failure>)> {
+        let mut finished = Vec::new();
+        for (id, mut line) in std::mem::take(&mut self.open) {
+            match self.advance(&mut line) {
+                Ok(false) => self.open.push((id, line)),
+                Ok(true) => finished.push((id, Ok(()))),
+                Err(failure) => finished.push((id, Err(failure))),
+            }
+        }
+        finished
+    }
+
+    /// Lets the next thing happen, at most until `until`, and does what has become due.
+    ///
+    /// # Errors
+    ///
+    /// If something happened that was forbidden, or nothing can happen any more.
+    pub fn turn(&mut self, until: Time) -> Result<(), Failure> {
+        let wakes_at = self.open.iter().filter_map(|(_, line)| line.wakes_at()).min();
+        self.let_time_pass(Some(wakes_at.unwrap_or(until).min(until)))
     }
 
     fn run(&mut self, line: &mut Line) -> Result<(), Failure> {
@@ -382,18 +437,6 @@ impl<W: World<Actor>> Director<W> {
             | Verb::Unlock(_)
             | Verb::Configure(_)
             | Verb::FactoryReset(_) => self.act_on_phone(step),
-            Verb::Dial(_)
-            | Verb::PickUp(_)
-            | Verb::Reject(_)
-            | Verb::Hold(_)
-            | Verb::Resume(_)
-            | Verb::Transfer(_)
-            | Verb::HangUp(_)
-            | Verb::SendDigits(_)
-            | Verb::Mute(_)
-            | Verb::Unmute(_)
-            | Verb::DoNotDisturb(_)
-            | Verb::Disturb(_) => self.act_on_calls(step),
             Verb::Browse(_)
             | Verb::Submit(_)
             | Verb::Click(_)

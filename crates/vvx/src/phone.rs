@@ -9,8 +9,6 @@ pub mod view;
 
 mod acting;
 mod asking;
-mod calling;
-mod calling_screens;
 mod display;
 mod lines;
 mod powered;
@@ -19,7 +17,6 @@ mod running;
 pub(crate) mod serving;
 mod signing;
 mod tail;
-mod verbs;
 mod web;
 
 use std::sync::Arc;

@@ -6,6 +6,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use identity::SigningKeys;
 use net::Crypto;
 
 use super::build::BuildError;
@@ -32,17 +33,31 @@ pub struct Ground {
     pub addresses: Addresses,
     /// The certificates that the lab brings along; without, it draws them from the seed.
     pub certified: Option<Arc<Certified>>,
+    /// The keys that sign tokens; without them the ones that all simulated labs share.
+    pub signing_keys: Option<SigningKeys>,
 }
 
 impl Ground {
     /// The ground of the simulated world.
     pub fn simulated(seed: u64) -> Ground {
-        Ground { seed, crypto: Crypto::Seeded, addresses: Addresses::Documentation, certified: None }
+        Ground {
+            seed,
+            crypto: Crypto::Seeded,
+            addresses: Addresses::Documentation,
+            certified: None,
+            signing_keys: None,
+        }
     }
 
     /// The ground of a world of real sockets, on the /16 network that `network` begins.
     pub fn real(seed: u64, network: Ipv4Addr) -> Ground {
-        Ground { seed, crypto: Crypto::System, addresses: Addresses::Within(network), certified: None }
+        Ground {
+            seed,
+            crypto: Crypto::System,
+            addresses: Addresses::Within(network),
+            certified: None,
+            signing_keys: None,
+        }
     }
 }
 

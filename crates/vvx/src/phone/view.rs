@@ -2,7 +2,6 @@
 
 use net::Time;
 
-use crate::call::CallRef;
 use crate::sign_in::tokens::Secret;
 
 /// What the phone is, in one word.
@@ -231,10 +230,6 @@ pub enum View {
     MyStatus,
     /// Contacts.
     Contacts,
-    /// A number is being dialled.
-    Dialing(Form),
-    /// Whom a call is to be transferred to.
-    TransferTo(Form, CallRef),
     /// Something to read, with OK.
     Message(&'static str, String),
 }
@@ -248,9 +243,7 @@ impl View {
             | View::ConfirmLockCode(form, ..)
             | View::Unlock(form)
             | View::AdvancedPassword(form)
-            | View::ChangeLockCode(form)
-            | View::Dialing(form)
-            | View::TransferTo(form, _) => Some(form),
+            | View::ChangeLockCode(form) => Some(form),
             _ => None,
         }
     }
@@ -263,9 +256,7 @@ impl View {
             | View::ConfirmLockCode(form, ..)
             | View::Unlock(form)
             | View::AdvancedPassword(form)
-            | View::ChangeLockCode(form)
-            | View::Dialing(form)
-            | View::TransferTo(form, _) => Some(form),
+            | View::ChangeLockCode(form) => Some(form),
             _ => None,
         }
     }

@@ -12,7 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pki", &["net"]),
     ("sip", &["net"]),
     ("media", &["net"]),
-    ("site", &["net"]),
+    ("site", &["net", "pki"]),
     ("identity", &["net"]),
     ("registrar", &["net", "sip", "pki"]),
     ("vvx", &["net", "sip", "media", "pki"]),

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use net::{Crypto, Disk, Outbox, RecordId, Wall};
-use pki::Authority;
+use pki::{Authority, Reason, Revocations, Serial};
+use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -22,6 +23,9 @@ use crate::ledger::{Ledger, MustTurn, WriteId};
 
 /// The most devices of one user that hold a certificate; the one that was served longest ago makes room.
 pub const DEVICES_LIMIT: usize = 8;
+
+/// How many revoked certificates are remembered; a list of so many has about 2.5 MiB.
+pub const REVOKED_LIMIT: usize = 65_536;
 
 /// One published client certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +62,25 @@ pub enum NotPublished {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Record {
-    Publish { user: String, device: String, der: String, not_before: i64, not_after: i64, issued: i64 },
-    Revoke { user: String },
+    Publish {
+        user: String,
+        device: String,
+        der: String,
+        not_before: i64,
+        not_after: i64,
+        issued: i64,
+    },
+    Revoke {
+        user: String,
+        /// When, in Unix seconds; pools of earlier versions did not say.
+        #[serde(default)]
+        at: i64,
+    },
+    /// What is left of a revoked certificate once the list is written anew.
+    Revoked {
+        serial: String,
+        at: i64,
+    },
 }
 
 /// The certificates that count.
@@ -69,12 +90,19 @@ pub struct Published {
     by_user: BTreeMap<String, Vec<Certificate>>,
     /// Whose a certificate is, by its SHA-256.
     owners: BTreeMap<[u8; 32], String>,
+    /// What was taken off the list by an administrator, for those who ask (RFC 5280 §5, RFC 6960).
+    revoked: Revocations,
     ledger: Ledger,
 }
 
 impl Default for Published {
     fn default() -> Published {
-        Published { by_user: BTreeMap::new(), owners: BTreeMap::new(), ledger: Ledger::new("published") }
+        Published {
+            by_user: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            revoked: Revocations::new(),
+            ledger: Ledger::new("published"),
+        }
     }
 }
 
@@ -83,6 +111,7 @@ impl Published {
     pub fn power_on(&mut self, disk: &Disk, out: &mut Outbox) {
         self.by_user.clear();
         self.owners.clear();
+        self.revoked = Revocations::new();
         let (records, must_turn) = self.ledger.power_on(disk);
         for record in &records {
             // A record whose checksum is right was written by this pool; one of another version is left out.
@@ -108,12 +137,22 @@ impl Published {
         write
     }
 
-    /// Takes every certificate of a user off the list. Returns how many there were.
-    pub fn revoke(&mut self, user: &str, out: &mut Outbox) -> usize {
+    /// What was revoked.
+    pub fn revoked(&self) -> &Revocations {
+        &self.revoked
+    }
+
+    /// Whether a certificate with this serial number is published.
+    pub fn has_serial(&self, serial: &Serial) -> bool {
+        self.by_user.values().flatten().any(|known| serial_of(&known.der).as_ref() == Some(serial))
+    }
+
+    /// Takes every certificate of a user off the list at the moment `at`. Returns how many there were.
+    pub fn revoke(&mut self, user: &str, at: Wall, out: &mut Outbox) -> usize {
         let user = normal(user);
-        let count = self.remove(&user);
+        let count = self.remove(&user, at);
         if count > 0 {
-            self.ledger.append(&encode(&Record::Revoke { user }), out);
+            self.ledger.append(&encode(&Record::Revoke { user, at: at.unix_secs() }), out);
         }
         count
     }
@@ -168,7 +207,14 @@ impl Published {
     }
 
     fn turn(&mut self, out: &mut Outbox) {
-        let records: Vec<Vec<u8>> = self.by_user.values().flatten().map(publish_record).collect();
+        let revoked = self.revoked.iter().map(|(serial, revoked)| {
+            encode(&Record::Revoked {
+                serial: STANDARD.encode(serial.as_bytes()),
+                at: revoked.at.unix_secs(),
+            })
+        });
+        let published = self.by_user.values().flatten().map(publish_record);
+        let records: Vec<Vec<u8>> = revoked.chain(published).collect();
         self.ledger.turn(&records, out);
     }
 
@@ -186,8 +232,13 @@ impl Published {
                     });
                 }
             }
-            Record::Revoke { user } => {
-                self.remove(&user);
+            Record::Revoke { user, at } => {
+                self.remove(&user, Wall::from_unix_secs(at));
+            }
+            Record::Revoked { serial, at } => {
+                if let Ok(serial) = STANDARD.decode(serial) {
+                    self.note_revoked(Serial::from_be_bytes(&serial), Wall::from_unix_secs(at));
+                }
             }
         }
     }
@@ -208,12 +259,22 @@ impl Published {
         held.push(certificate);
     }
 
-    fn remove(&mut self, user: &str) -> usize {
+    fn remove(&mut self, user: &str, at: Wall) -> usize {
         let gone = self.by_user.remove(user).unwrap_or_default();
         for certificate in &gone {
             self.owners.remove(&fingerprint(&certificate.der));
+            if let Some(serial) = serial_of(&certificate.der) {
+                self.note_revoked(serial, at);
+            }
         }
         gone.len()
+    }
+
+    /// What no longer fits the list is unknown to those who ask, which serves nobody either.
+    fn note_revoked(&mut self, serial: Serial, at: Wall) {
+        if self.revoked.len() < REVOKED_LIMIT {
+            self.revoked.revoke(serial, at, Reason::Unspecified);
+        }
     }
 }
 
@@ -226,6 +287,11 @@ fn publish_record(certificate: &Certificate) -> Vec<u8> {
         not_after: certificate.not_after.unix_secs(),
         issued: certificate.issued.unix_secs(),
     })
+}
+
+fn serial_of(der: &[u8]) -> Option<Serial> {
+    let certificate = pki::Certificate::read(&CertificateDer::from(der)).ok()?;
+    Some(certificate.serial)
 }
 
 fn encode(record: &Record) -> Vec<u8> {

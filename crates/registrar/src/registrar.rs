@@ -206,7 +206,8 @@ impl Registrar {
     /// Takes back an account's client certificates and web tickets: the next handshake with one of them fails.
     /// Returns how many certificates there were.
     pub fn revoke(&mut self, user: &str, now: Time, out: &mut Outbox) -> usize {
-        let count = self.core.published.revoke(user, out);
+        let at = self.core.clock.read(now);
+        let count = self.core.published.revoke(user, at, out);
         self.web.revoke(user);
         let address = normal(user);
         out.note(Note::event(events::CERTIFICATE_REVOKED, &address, format!("{count} revoked")));

@@ -22,6 +22,7 @@ pub mod connections;
 pub mod discovery;
 pub mod keys;
 pub mod metadata;
+mod revocation;
 pub mod site;
 pub mod soap;
 pub mod ticket;
@@ -225,6 +226,12 @@ impl Web {
     fn serve(&mut self, now: Time, stream: StreamId, parts: &mut Parts<'_>, out: &mut Outbox) {
         while let Some((request, peer, port)) = self.connections.next_request(now, stream) {
             let path = request.uri().path();
+            if let Some(reply) = revocation::answer(&request, now, parts) {
+                let short: String = path.chars().take(100).collect();
+                out.note(Note::received(peer, format!("{} {short} (revocation)", request.method())));
+                self.reply(now, stream, reply, out);
+                continue;
+            }
             let service = self.site.find(path).filter(|service| port == Port::Tls || service.is_plain());
             let title = service.map_or("nothing here", Service::title);
             let short: String = path.chars().take(100).collect();

@@ -3,6 +3,7 @@
 use identity::Identity;
 use net::{Input, Node, Outbox, Time};
 use registrar::Registrar;
+use site::authority::AuthorityServer;
 use site::dhcp::DhcpServer;
 use site::dns::DnsServer;
 use site::ntp::NtpServer;
@@ -72,4 +73,6 @@ actors! {
     Ntp(NtpServer) ntp ntp_mut,
     /// A site's provisioning server.
     Provisioning(ProvisioningServer) provisioning provisioning_mut,
+    /// The server that tells about the public authority.
+    Authority(AuthorityServer) authority authority_mut,
 }

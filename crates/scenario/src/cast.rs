@@ -5,6 +5,7 @@
 //! what DHCP gives out. Every actor's chance depends on the seed and its own name alone.
 
 mod build;
+mod calls;
 pub mod certified;
 mod change;
 mod ground;

@@ -5,6 +5,7 @@
 //! lets several lines wait side by side. After everything that happens the director looks again.
 
 mod acts;
+mod calls;
 mod faults;
 mod told;
 
@@ -437,6 +438,18 @@ impl<W: World<Actor>> Director<W> {
             | Verb::Unlock(_)
             | Verb::Configure(_)
             | Verb::FactoryReset(_) => self.act_on_phone(step),
+            Verb::Dial(_)
+            | Verb::PickUp(_)
+            | Verb::Reject(_)
+            | Verb::Hold(_)
+            | Verb::Resume(_)
+            | Verb::Transfer(_)
+            | Verb::HangUp(_)
+            | Verb::SendDigits(_)
+            | Verb::Mute(_)
+            | Verb::Unmute(_)
+            | Verb::DoNotDisturb(_)
+            | Verb::Disturb(_) => self.act_on_calls(step),
             Verb::Browse(_)
             | Verb::Submit(_)
             | Verb::Click(_)

@@ -1,5 +1,7 @@
 //! Expectations: whether what a story claims is so, and what is so instead.
 
+mod calls;
+
 use std::collections::BTreeMap;
 
 use net::{Note, World};
@@ -29,6 +31,7 @@ pub fn judge<W: World<Actor>>(cast: &Cast<W>, claim: &Claim, since: usize, captu
         Claim::Phone(claim) => judge_phone(cast, claim, captured),
         Claim::Person(claim) => judge_person(cast, claim, captured),
         Claim::Registrar(claim) => judge_registrar(cast, claim),
+        Claim::Call(claim) => calls::judge(cast, claim, captured),
         Claim::Event(claim) => judge_event(cast, claim, since, captured),
     };
     wrong.map_or(Verdict::Holds, Verdict::Not)
@@ -39,6 +42,7 @@ pub fn who(claim: &Claim) -> String {
     match claim {
         Claim::Phone(claim) => claim.phone.to_string(),
         Claim::Person(claim) => claim.person.to_string(),
+        Claim::Call(claim) => claim.phone.to_string(),
         Claim::Registrar(_) => "the registrar".to_owned(),
         Claim::Event(_) => "the lab".to_owned(),
     }
@@ -49,6 +53,7 @@ pub fn subject(claim: &Claim) -> Option<String> {
     match claim {
         Claim::Phone(claim) => Some(claim.phone.to_string()),
         Claim::Person(claim) => Some(claim.person.to_string()),
+        Claim::Call(claim) => Some(claim.phone.to_string()),
         Claim::Registrar(_) => None,
         Claim::Event(claim) => claim.of.as_ref().map(|of| of.as_str().to_owned()),
     }
@@ -84,6 +89,7 @@ pub fn wish(claim: &Claim) -> String {
             }
             wishes.join(" and ")
         }
+        Claim::Call(claim) => calls::wish(claim),
         Claim::Registrar(claim) => match claim.count {
             Some(count) => format!("have {count} {} of {}", fact_name(claim.fact), claim.of),
             None => format!("have {} of {}", fact_name(claim.fact), claim.of),
@@ -96,7 +102,7 @@ pub fn wish(claim: &Claim) -> String {
 pub fn title(claim: &Claim) -> String {
     match claim {
         Claim::Event(claim) => event_words(claim),
-        Claim::Phone(_) | Claim::Person(_) | Claim::Registrar(_) => {
+        Claim::Phone(_) | Claim::Call(_) | Claim::Person(_) | Claim::Registrar(_) => {
             format!("that {} should {}", who(claim), wish(claim))
         }
     }

@@ -5,6 +5,7 @@
 //! defined once (in the modules by theme); its reader, its JSON Schema and its documentation come from there.
 
 mod admin;
+mod calls;
 mod faults;
 mod include;
 mod looking;
@@ -18,6 +19,9 @@ mod table;
 mod text;
 
 pub use admin::{Account, ChangePassword, ConditionalAccess, MoveUser, PhoneLockChange, SetPolicy};
+pub use calls::{
+    CallIs, Dial, ExpectCall, HowRejected, HowTransferred, OnCall, Reject, SendDigits, Transfer,
+};
 pub use faults::{Answer, At, Block, Clock, Dns, Moment, Network, PowerCut, ServiceVerb, Wait};
 pub use looking::{
     Capture, Claim, Expect, ExpectEvent, ExpectPerson, ExpectPhone, ExpectRegistrar, Never, PageLooks,

@@ -288,6 +288,15 @@ impl Message {
     }
 }
 
+impl PartialEq for Message {
+    /// Whether both have the same octets.
+    fn eq(&self, other: &Message) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Message {}
+
 const CHECKED: &str = "checked when the message was read";
 
 impl std::fmt::Debug for Message {

@@ -28,11 +28,12 @@ use sip::timers::Timers;
 use sip::transaction::{InviteServers, ServerKey, Servers};
 
 pub use lists::CallLists;
+pub use verbs::DIGITS_MAX;
 pub use view::{
     CallDirection, CallError, CallListKind, CallRecord, CallRef, CallState, CallView, MediaView, Party,
     Reject, TransferTo,
 };
-pub use way::{Act, Hands, Numbers, Settings, Toward, Way};
+pub use way::{Act, Hands, NoProver, Numbers, Prover, Settings, Toward, Way};
 
 use one::Call;
 use transfer::Wanted;
@@ -120,6 +121,11 @@ impl Calls {
         calls.chain(self.invites.wake_at()).chain(self.others.wake_at()).min()
     }
 
+    /// Whether a call's sound arrives at this port.
+    pub fn owns(&self, port: u16) -> bool {
+        self.calls.iter().any(|call| !call.is_over() && port & !1 == call.port)
+    }
+
     /// A datagram came to a port. Whether it was a call's.
     pub fn datagram(&mut self, port: u16, octets: &Bytes, hands: &mut Hands<'_>) -> bool {
         let mine = self.calls.iter_mut().find(|call| !call.is_over() && port & !1 == call.port);
@@ -130,9 +136,10 @@ impl Calls {
         true
     }
 
-    /// The line's way to its server broke; what waits for an answer gets none.
-    pub fn way_broke(&mut self, hands: &mut Hands<'_>) {
-        for call in &mut self.calls {
+    /// A line's way to its server broke; what waits for an answer gets none.
+    pub fn way_broke(&mut self, line: u32, hands: &mut Hands<'_>) {
+        for call in self.calls.iter_mut().filter(|call| call.line == line) {
+            hands.turn_to(line);
             call.way_broke(hands);
         }
         self.settle(hands);
@@ -144,6 +151,7 @@ impl Calls {
         self.others.wake(hands.now);
         for at in 0..self.calls.len() {
             let call = &mut self.calls[at];
+            hands.turn_to(call.line);
             call.inviting_woken(hands);
             call.accepted_woken(hands);
             call.change_woken(hands);

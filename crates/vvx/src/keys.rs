@@ -2,7 +2,8 @@
 //!
 //! A key is named by the label that the display shows (`Sign In`), or by its own name on the case: `Home`, `Back`,
 //! `0` to `9` or `Dialpad0` to `Dialpad9`, `DialpadStar`, `DialpadPound`, `SoftKey1` to `SoftKey5`, `Select`,
-//! `Delete`, `ArrowUp`, `ArrowDown`, `ArrowLeft`, `ArrowRight`. Case does not matter.
+//! `Delete`, `ArrowUp`, `ArrowDown`, `ArrowLeft`, `ArrowRight`, `Hold`, `Transfer`, `MicMute`, `Redial`,
+//! `DoNotDisturb`, `Handsfree`, `Headset`. Case does not matter.
 
 use thiserror::Error;
 
@@ -27,6 +28,18 @@ pub enum HardKey {
     Down,
     /// Nothing on the screens that there are.
     Sideways,
+    /// Holds, and resumes.
+    Hold,
+    /// Transfers.
+    Transfer,
+    /// The microphone, off and on.
+    MicMute,
+    /// What was dialled last, once more.
+    Redial,
+    /// Turns callers away, and lets them through again.
+    DoNotDisturb,
+    /// Answers, or gives a dial tone.
+    Handsfree,
 }
 
 impl HardKey {
@@ -58,6 +71,12 @@ impl HardKey {
             "arrowup" => HardKey::Up,
             "arrowdown" => HardKey::Down,
             "arrowleft" | "arrowright" => HardKey::Sideways,
+            "hold" => HardKey::Hold,
+            "transfer" => HardKey::Transfer,
+            "micmute" => HardKey::MicMute,
+            "redial" => HardKey::Redial,
+            "donotdisturb" => HardKey::DoNotDisturb,
+            "handsfree" | "headset" => HardKey::Handsfree,
             _ => return None,
         })
     }
@@ -65,14 +84,8 @@ impl HardKey {
 
 /// Keys that the case has and that no screen of the lab does anything with, as tools name them.
 const IDLE: &[&str] = &[
-    "micmute",
-    "redial",
     "volup",
     "voldown",
-    "handsfree",
-    "headset",
-    "hold",
-    "transfer",
     "conference",
     "messages",
     "menu",
@@ -80,7 +93,6 @@ const IDLE: &[&str] = &[
     "setup",
     "status",
     "call list",
-    "donotdisturb",
     "applications",
     "backspace",
 ];

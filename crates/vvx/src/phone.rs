@@ -9,6 +9,8 @@ pub mod view;
 
 mod acting;
 mod asking;
+mod calling;
+mod calling_screens;
 mod display;
 mod lines;
 mod powered;
@@ -17,6 +19,7 @@ mod running;
 pub(crate) mod serving;
 mod signing;
 mod tail;
+mod verbs;
 mod web;
 
 use std::sync::Arc;

@@ -21,7 +21,7 @@ use net::tls::{NameCheck, Trust};
 use net::{Crypto, Outbox, Random, StreamEvent, StreamId, Time, WallClock};
 use sip::association::Parameters;
 use sip::tls_dsk::Initiator;
-use sip::{Draft, Framer, SecurityAssociation};
+use sip::{Draft, Framer, Message, SecurityAssociation};
 use url::Url;
 
 use crate::registration::backoff::Backoff;
@@ -90,6 +90,8 @@ pub enum Said {
     CertificateRefused(String),
     /// The pool ended the registration.
     SignedOut(String),
+    /// A message about a call, rightly signed, and where it came from.
+    Call(Box<Message>, SocketAddr),
     /// Nobody that the phone trusts stands behind this host's certificate.
     UnknownIssuer(String),
 }
@@ -389,6 +391,19 @@ impl Registration {
             }
             _ => None,
         }
+    }
+
+    /// This end of the stream and whose line it is, while it is registered.
+    pub(crate) fn line(&self) -> Option<(SocketAddr, &Endpoint)> {
+        match &self.link {
+            Link::Up(up) if self.is_registered() => Some((up.local, &self.who)),
+            _ => None,
+        }
+    }
+
+    /// Sends a call's message, signed.
+    pub(crate) fn send_call(&mut self, draft: Draft, now: Time, out: &mut Outbox) {
+        self.send(draft, "", now, out);
     }
 
     /// Closes the stream without a word.

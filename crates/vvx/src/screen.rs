@@ -47,6 +47,15 @@ pub const ALL: &[(&str, &str)] = &[
     ("reset", "Reset to Defaults"),
     ("my-status", "the user's own state"),
     ("contacts", "contacts"),
+    ("dialing", "a number is being dialled"),
+    ("calling", "a call is on its way"),
+    ("ringing-there", "the other end of a call rings"),
+    ("ringing", "somebody calls"),
+    ("in-call", "both ends talk"),
+    ("holding", "the phone holds the other end"),
+    ("held", "the other end holds the phone"),
+    ("call-ended", "a call is over, and why"),
+    ("transfer", "whom a call is to be transferred to"),
 ];
 
 /// Everything that is on the display at one moment.
@@ -77,13 +86,19 @@ pub enum Line {
     Progress(String),
     /// Something went wrong.
     Error(String),
+    /// How long a call has lasted. The journal is not told each second.
+    Timer(String),
 }
 
 impl Line {
     /// The text as it is read on the display.
     pub fn text(&self) -> &str {
         match self {
-            Line::Text(text) | Line::Code(text) | Line::Progress(text) | Line::Error(text) => text,
+            Line::Text(text)
+            | Line::Code(text)
+            | Line::Progress(text)
+            | Line::Error(text)
+            | Line::Timer(text) => text,
         }
     }
 }
@@ -203,6 +218,7 @@ impl Screen {
         for line in &self.lines {
             let shown = match line {
                 Line::Code(_) => "•••",
+                Line::Timer(_) => continue,
                 Line::Text(text) | Line::Progress(text) | Line::Error(text) => text,
             };
             let _ = write!(text, "\n{shown}");
@@ -250,7 +266,7 @@ impl Screen {
         say(&self.title, "");
         for line in &self.lines {
             match line {
-                Line::Text(text) | Line::Progress(text) => say(text, ""),
+                Line::Text(text) | Line::Progress(text) | Line::Timer(text) => say(text, ""),
                 Line::Error(text) => say(&format!("! {text}"), ""),
                 Line::Code(code) => say(code, "    "),
             }

@@ -40,6 +40,8 @@ pub struct PhoneSetup {
     pub portal_page: String,
     /// Settings as if typed on the phone, name to value; they come back after a factory reset.
     pub parameters: BTreeMap<String, String>,
+    /// The tone that stands for the voice of whoever speaks into this phone, in Hz ([`media::tone::tone_hz`]).
+    pub voice_hz: u32,
     /// How it boots.
     pub boot: BootSetup,
     /// How fast its quartz runs: parts per million.
@@ -47,6 +49,11 @@ pub struct PhoneSetup {
     /// How long the prompt for a new lock code waits before the sign-in counts as not completed. The device has
     /// such a limit; its length is a guess.
     pub lock_prompt: Duration,
+}
+
+/// The tone of the voice that stands at that place among the lab's, in Hz; there are 48, then they begin again.
+pub fn voice_hz(place: usize) -> u32 {
+    media::tone::tone_hz((place % media::tone::TONES as usize) as u32)
 }
 
 impl PhoneSetup {
@@ -75,6 +82,7 @@ impl PhoneSetup {
             application,
             portal_page: portal.to_string(),
             parameters: BTreeMap::new(),
+            voice_hz: media::tone::tone_hz(mac.to_string().bytes().map(u32::from).sum()),
             boot: BootSetup::default(),
             clock_drift_ppm: 0,
             lock_prompt: Duration::from_secs(300),

@@ -81,12 +81,15 @@ fn a_published_certificate_counts_for_its_user_within_its_time_and_survives_a_po
     assert!(!verify(&published, &authority, "sip:bob@contoso.example", &der, NOW));
     assert!(!verify(&published, &authority, "sip:alice@contoso.example", &der, late));
 
-    assert_eq!(published.revoke("alice@contoso.example", &mut out), 1);
+    assert_eq!(published.revoke("alice@contoso.example", NOW, &mut out), 1);
     assert!(!verify(&published, &authority, "sip:alice@contoso.example", &der, NOW));
     assert_eq!(published.check("alice@contoso.example", &der, NOW), Err(NotPublished::Unknown));
     let (disk, _) = disk_after(&mut out, &mut published, disk);
     published.power_on(&disk, &mut out);
     assert_eq!(published.of("alice@contoso.example").count(), 0, "a revocation is remembered");
+    let serial = pki::Certificate::read(&der.as_slice().into()).expect("readable").serial;
+    assert_eq!(published.revoked().find(&serial).map(|revoked| revoked.at), Some(NOW));
+    assert!(!published.has_serial(&serial));
 }
 
 #[test]

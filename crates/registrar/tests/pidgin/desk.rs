@@ -16,7 +16,7 @@ use net::{
     Wall, WallClock, World as _,
 };
 use pki::{Authority, Validity};
-use registrar::{Account, InnerKey, PasswordCost, PasswordHash, Registrar, Setup};
+use registrar::{Account, InnerKey, PasswordCost, PasswordHash, PlainSip, Registrar, Setup};
 use sip::association::{Checked, Parameters};
 use sip::auth::Auth;
 use sip::signature::SaKeys;
@@ -116,28 +116,14 @@ impl Desk {
             account.password = Some(PasswordHash::new(PASSWORD, PasswordCost::Light, &mut random));
             account
         });
-        let setup = Setup {
-            name: "fe".to_owned(),
-            host: HOST.to_owned(),
-            domain: "contoso.example".to_owned(),
-            address: "192.0.2.20".parse().unwrap(),
-            clock: WallClock::new(EPOCH, Time::ZERO),
-            random: random.fork("pool"),
-            crypto: Crypto::Seeded,
-            tls: Arc::new(ServerTls { credentials: server }),
-            authority,
-            inner_key,
-            identity: None,
-            modern_auth: Some("https://login.contoso.example/common/oauth2/authorize".to_owned()),
-            basic_auth: true,
-            accounts: accounts.to_vec(),
-            password_cost: PasswordCost::Light,
-            certificate_life: Setup::CERTIFICATE_LIFE,
-            ticket_life: Setup::TICKET_LIFE,
-            registration_life: Setup::REGISTRATION_LIFE,
-            sip_port: Setup::SIP_PORT,
-            strict: false,
-        };
+        let clock = WallClock::new(EPOCH, Time::ZERO);
+        let (address, tls) = ("192.0.2.20".parse().unwrap(), Arc::new(ServerTls { credentials: server }));
+        let mut setup = Setup::new("fe", HOST, address, clock, random.fork("pool"), tls, authority);
+        // All that the default lab has: the modern way in and ordinary SIP user agents at the same ports.
+        setup.inner_key = inner_key;
+        setup.modern_auth = Some("https://login.contoso.example/common/oauth2/authorize".to_owned());
+        setup.accounts = accounts.to_vec();
+        setup.plain_sip = Some(PlainSip::USUAL);
         let mut sim = Sim::new(7);
         let delay = LinkModel { delay: Duration::from_millis(5), ..LinkModel::default() };
         let office = sim.add_segment("office", delay);

@@ -278,6 +278,9 @@ impl<W: World<Actor>> Builder<'_, W> {
         setup.public_roots = vec![self.public.root().clone()];
         setup.parameters.clone_from(&phone.parameters);
         setup.crypto = self.ground.crypto;
+        // Each phone of the lab has a voice of its own, so that a story can tell who is heard.
+        let place = self.lab.phones.keys().position(|known| known == name).unwrap_or(0);
+        setup.voice_hz = vvx::setup::voice_hz(place);
         Ok(Actor::Phone(Box::new(Phone::new(setup))))
     }
 }

@@ -18,6 +18,10 @@ pub const PUBLIC: &str = "public";
 /// The name of the identity service's certificate.
 pub const IDENTITY: &str = "identity";
 
+/// The name of the server that tells about the public authority, and its host number.
+pub(super) const PKI: &str = "pki";
+pub(super) const PKI_HOST: u8 = 80;
+
 /// An authority that a lab needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorityWanted {

@@ -78,12 +78,12 @@ impl<W: World<Actor>> Director<W> {
         Ok(Wait::Nothing)
     }
 
-    fn phone_id(&self, name: &str, place: Place) -> Result<NodeId, Failure> {
+    pub(super) fn phone_id(&self, name: &str, place: Place) -> Result<NodeId, Failure> {
         self.cast.node(name).ok_or_else(|| self.cannot(place, name, "there is no such phone"))
     }
 
     /// Does something to a phone; what the phone says against it fails the step.
-    fn on_phone(
+    pub(super) fn on_phone(
         &mut self,
         who: NodeId,
         name: &str,

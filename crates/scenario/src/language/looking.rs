@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use super::Text;
+use super::calls::ExpectCall;
 use super::names::{EventName, FactName, PageName, Party, PersonName, PhoneName, ScreenName, StateName};
 use crate::mistakes::Mistake;
 use crate::schema::Shapes;
@@ -62,6 +63,8 @@ pub enum Claim {
     Person(ExpectPerson),
     /// What the registrar knows.
     Registrar(ExpectRegistrar),
+    /// How a call stands and sounds.
+    Call(Box<ExpectCall>),
     /// That something happened: an event of the journal.
     Event(ExpectEvent),
 }
@@ -148,7 +151,7 @@ fn check_person(claim: &ExpectPerson, node: &Node, reader: &mut Reader) -> Optio
     claims_something(something, node, reader, "page, says, offers, not")
 }
 
-fn claims_something(something: bool, node: &Node, reader: &mut Reader, keys: &str) -> Option<()> {
+pub(super) fn claims_something(something: bool, node: &Node, reader: &mut Reader, keys: &str) -> Option<()> {
     if something {
         return Some(());
     }
@@ -197,7 +200,7 @@ record! {
 }
 
 /// The keys that decide what a claim is about.
-const SUBJECTS: &[&str] = &["phone", "person", "registrar", "happened", "identity"];
+const SUBJECTS: &[&str] = &["phone", "call", "person", "registrar", "happened", "identity"];
 
 impl Claim {
     /// Reads a claim from a map that may also have the key `beside`.
@@ -216,6 +219,7 @@ impl Claim {
         reader.taken.push(beside);
         match subject {
             "phone" => ExpectPhone::read(node, reader).map(Claim::Phone),
+            "call" => ExpectCall::read(node, reader).map(Box::new).map(Claim::Call),
             "person" => ExpectPerson::read(node, reader).map(Claim::Person),
             "happened" => ExpectEvent::read(node, reader).map(Claim::Event),
             "registrar" if is_event(node, "registrar", reader) => {
@@ -229,6 +233,7 @@ impl Claim {
     fn shape(shapes: &mut Shapes, beside: &'static str, beside_shape: Json) -> Json {
         let variants = [
             ("phone", ExpectPhone::shape(shapes)),
+            ("call", ExpectCall::shape(shapes)),
             ("person", ExpectPerson::shape(shapes)),
             ("registrar", ExpectRegistrar::shape(shapes)),
             ("happened", ExpectEvent::shape(shapes)),

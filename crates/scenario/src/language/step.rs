@@ -36,6 +36,8 @@ impl std::ops::Deref for Steps {
 pub enum Theme {
     /// Hands on a phone.
     Phones,
+    /// Calls between phones.
+    Calls,
     /// People at their browsers.
     People,
     /// The administration.
@@ -55,6 +57,7 @@ impl Theme {
     pub fn name(self) -> &'static str {
         match self {
             Theme::Phones => "phones",
+            Theme::Calls => "calls",
             Theme::People => "people",
             Theme::Administration => "administration",
             Theme::Faults => "faults",
@@ -140,6 +143,32 @@ verbs! {
         "configure" Configure(Configure) "configure: { phone: desk, parameters: { feature.CAP.enable: \"1\" } }",
         /// Resets a phone to what it was when it was made.
         "factory-reset" FactoryReset(OnPhone) "factory-reset: desk",
+    }
+    Calls {
+        /// Calls somebody from a phone. Like all verbs of calls it needs no keys: it does what they would.
+        "dial" Dial(Dial) "dial: { phone: desk, to: hall }",
+        /// Answers the call that rings; one that is on is held.
+        "pick-up" PickUp(OnCall) "pick-up: hall",
+        /// Turns a caller away.
+        "reject" Reject(Reject) "reject: { phone: hall, as: busy }",
+        /// Holds the other end.
+        "hold" Hold(OnCall) "hold: desk",
+        /// Resumes a call that is held; another one that is on is held.
+        "resume" Resume(OnCall) "resume: { phone: desk, with: hall }",
+        /// Hands a call on to somebody else.
+        "transfer" Transfer(Transfer) "transfer: { phone: desk, with: hall, to: far }",
+        /// Ends a call: hangs up, gives up calling, or turns the caller away.
+        "hang-up" HangUp(OnCall) "hang-up: desk",
+        /// Sends digits to the other end.
+        "send-digits" SendDigits(SendDigits) "send-digits: { phone: desk, digits: \"12#\" }",
+        /// Switches a phone's microphone off.
+        "mute" Mute(OnPhone) "mute: desk",
+        /// Switches a phone's microphone on again.
+        "unmute" Unmute(OnPhone) "unmute: desk",
+        /// Lets a phone turn every caller away, until `disturb`.
+        "do-not-disturb" DoNotDisturb(OnPhone) "do-not-disturb: hall",
+        /// Lets a phone ring again.
+        "disturb" Disturb(OnPhone) "disturb: hall",
     }
     People {
         /// Opens an address in a person's browser.

@@ -128,7 +128,7 @@ pub(super) struct Call {
     pub extra: Vec<(String, String)>,
     pub cseq: u32,
     pub redirects: u8,
-    pub has_proved: bool,
+    pub challenges: u8,
     pub is_to_be_cancelled: bool,
     pub dialog: Option<Dialog>,
     pub inviting: Option<Inviting>,
@@ -188,7 +188,7 @@ impl Call {
             extra: Vec::new(),
             cseq: 1,
             redirects: 0,
-            has_proved: false,
+            challenges: 0,
             is_to_be_cancelled: false,
             dialog: None,
             inviting: None,
@@ -310,6 +310,12 @@ impl Call {
     /// Sends a request other than INVITE and waits for its answer.
     pub(super) fn ask(&mut self, draft: Draft, about: About, toward: Toward, hands: &mut Hands<'_>) {
         let Some(way) = hands.way else { return };
+        let uri = self.dialog.as_ref().map_or("", Dialog::target).to_owned();
+        let draft = match about {
+            // The answer to a CANCEL is never a challenge (RFC 3261 §22.1).
+            About::End if draft.method() == Some("CANCEL") => draft,
+            About::End | About::Refer | About::Notice => hands.proved(draft, &uri),
+        };
         let Ok(message) = draft.message() else { return };
         if self.asking.len() < ASKING_MAX {
             let client = Client::new(message, way.reliability, way.timers, hands.now);

@@ -9,10 +9,12 @@ use sip::{Draft, Message};
 
 use super::one::{ALLOW, Call, Inviting, Phase, Purpose, SUPPORTED};
 use super::sound::described;
-use super::way::{Act, Hands, Toward};
+use super::way::{Act, Hands, Numbers, Toward};
 use super::{Then, address};
 use crate::events;
 
+/// How often a call answers challenges: from a server and a proxy or two, each stale once.
+const CHALLENGES_MAX: u8 = 4;
 /// How often a call follows a 3xx.
 const REDIRECTS_MAX: u8 = 5;
 /// How long a phone lets the other end ring: 3 minutes, as a proxy's timer C. A guess.
@@ -20,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 impl Call {
     /// Sends the first INVITE, or sends it again elsewhere.
-    pub(super) fn invite(&mut self, proof: &[(String, String)], hands: &mut Hands<'_>) {
+    pub(super) fn invite(&mut self, hands: &mut Hands<'_>) {
         let Some(way) = hands.way else {
             self.end("Not registered", hands);
             return;
@@ -32,8 +34,12 @@ impl Call {
             .with("Call-ID", &self.call_id)
             .with("CSeq", format!("{} INVITE", self.cseq))
             .with("Max-Forwards", "70");
-        for (name, value) in way.headers.iter().chain(&self.extra).chain(proof) {
+        for (name, value) in way.headers.iter().chain(&self.extra) {
             draft.push(name, value);
+        }
+        if way.numbers == Numbers::Enterprise {
+            // What keeps a conversation's parts together in a pool's records; any text that is its own will do.
+            draft.push("Ms-Conversation-ID", &self.call_id.chars().take(22).collect::<String>());
         }
         if let Some(least) = self.min_se {
             draft.push("Session-Expires", &least.to_string());
@@ -71,6 +77,11 @@ impl Call {
             .with("Allow", ALLOW)
             .with("Supported", SUPPORTED)
             .body(sip::sdp::MEDIA_TYPE, self.sdp.offer());
+        let uri = match (purpose, &self.dialog) {
+            (Purpose::Hold(_) | Purpose::Refresh, Some(dialog)) => dialog.target().to_owned(),
+            _ => self.target.clone(),
+        };
+        let draft = hands.proved(draft, &uri);
         match draft.message() {
             Ok(message) => {
                 let client = InviteClient::new(message, way.reliability, way.timers, hands.now);
@@ -241,12 +252,12 @@ impl Call {
             return;
         }
         match status {
-            401 | 407 if !self.has_proved => {
-                let proof = (hands.prove)(response, "INVITE", &self.target);
-                if !proof.is_empty() {
-                    self.has_proved = true;
+            401 | 407 if self.challenges < CHALLENGES_MAX => {
+                let sent = self.inviting.as_ref().map(|inviting| inviting.client.request().clone());
+                if sent.is_some_and(|sent| hands.challenged(response, &sent)) {
+                    self.challenges += 1;
                     self.cseq += 1;
-                    self.invite(&proof, hands);
+                    self.invite(hands);
                     return;
                 }
             }
@@ -256,7 +267,7 @@ impl Call {
                     self.cseq += 1;
                     self.target = target;
                     self.dialog = None;
-                    self.invite(&[], hands);
+                    self.invite(hands);
                     return;
                 }
             }
@@ -265,7 +276,7 @@ impl Call {
                 self.min_se = response.header("Min-SE").and_then(|text| text.trim().parse().ok());
                 if self.min_se.is_some() {
                     self.cseq += 1;
-                    self.invite(&[], hands);
+                    self.invite(hands);
                     return;
                 }
             }
@@ -289,7 +300,7 @@ impl Call {
             let (purpose, toward) = (inviting.purpose, inviting.toward.clone());
             match inviting.client.wake(hands.now) {
                 Woke::Nothing => {}
-                Woke::Resend(octets) => hands.acts.push(Act::Again { octets, toward }),
+                Woke::Resend(octets) => hands.send_again(octets, toward),
                 Woke::TimedOut => {
                     self.inviting = None;
                     if purpose != Purpose::Begin {

@@ -10,17 +10,20 @@ use sip::transaction::{Arrival, Came, InviteArrival, InviteWoke, ServerKey, Woke
 use super::incoming::reply;
 use super::one::{About, Call, Phase, SUPPORTED};
 use super::transfer::{Wanted, replaced};
-use super::way::{Act, Hands, Toward};
+use super::way::{Hands, Toward};
 use super::{CALLS_MAX, CallDirection, CallListKind, CallRecord, CallRef, Calls, Party, SERVERS_MAX, Then};
 use super::{address, change};
 use crate::events;
 
+/// How often requests of one call answer challenges.
+const CHALLENGES_MAX: u8 = 16;
 /// How many rounds one happening may keep the calls busy with each other.
 const ROUNDS_MAX: usize = 64;
 
 impl Calls {
-    /// A message came: a request from `from`, or an answer. Whether it was a call's affair at all.
-    pub fn message(&mut self, message: &Message, from: SocketAddr, hands: &mut Hands<'_>) -> bool {
+    /// A message came on a line: a request from `from`, or an answer. Whether it was a call's affair at all.
+    pub fn message(&mut self, line: u32, message: &Message, from: SocketAddr, hands: &mut Hands<'_>) -> bool {
+        hands.turn_to(line);
         let is_mine = match (message.is_request(), message.method()) {
             (false, _) => self.answered(message, hands),
             (true, "INVITE" | "ACK") => {
@@ -48,9 +51,28 @@ impl Calls {
 
     fn answered(&mut self, response: &Message, hands: &mut Hands<'_>) -> bool {
         if response.method() == "INVITE" {
-            return self.calls.iter_mut().any(|call| call.answered(response, hands));
+            return self.calls.iter_mut().any(|call| {
+                hands.turn_to(call.line);
+                call.answered(response, hands)
+            });
         }
-        self.calls.iter_mut().any(|call| call.asking_answered(response, hands))
+        self.calls.iter_mut().any(|call| {
+            hands.turn_to(call.line);
+            call.asking_answered(response, hands)
+        })
+    }
+
+    /// Whether a message is inside one of the calls' dialogs, or answers one of their requests.
+    pub fn knows(&self, message: &Message) -> bool {
+        self.calls.iter().any(|call| match message.is_request() {
+            true => {
+                call.dialog.as_ref().is_some_and(|dialog| dialog.is_of(message))
+                    || call.invited.as_ref().is_some_and(|invited| {
+                        invited.request.call_id() == message.call_id() && message.method() == "CANCEL"
+                    })
+            }
+            false => call.call_id == message.call_id(),
+        })
     }
 
     fn find(&mut self, request: &Message) -> Option<&mut Call> {
@@ -77,7 +99,7 @@ impl Calls {
                 }
             }
             InviteArrival::Again(Some(octets)) => {
-                hands.acts.push(Act::Again { octets, toward: Toward::Sender(from) });
+                hands.send_again(octets, Toward::Sender(from));
             }
             InviteArrival::Again(None) | InviteArrival::Acknowledged => {}
             InviteArrival::Ack => {
@@ -163,6 +185,7 @@ impl Calls {
             self.calls.push(call);
             self.focus = Some(reference);
             if let Some(old) = self.calls.iter_mut().find(|call| call.reference == old) {
+                hands.turn_to(old.line);
                 old.hang_up(487, hands);
             }
             return Ok(());
@@ -216,7 +239,7 @@ impl Calls {
                 }
             }
             Arrival::Again(Some(octets)) => {
-                hands.acts.push(Act::Again { octets, toward: Toward::Sender(from) });
+                hands.send_again(octets, Toward::Sender(from));
             }
             Arrival::Again(None) => {}
             Arrival::Full => hands.send(request.reply(503, reason_phrase(503)), Toward::Sender(from)),
@@ -234,7 +257,7 @@ impl Calls {
                 }
             }
             Arrival::Again(Some(octets)) => {
-                hands.acts.push(Act::Again { octets, toward: Toward::Sender(from) });
+                hands.send_again(octets, Toward::Sender(from));
             }
             Arrival::Again(None) | Arrival::Full => {}
         }
@@ -245,7 +268,7 @@ impl Calls {
         for (key, woke) in self.invites.wake(hands.now) {
             let sender = self.senders.iter().find(|(known, _)| *known == key).map(|(_, from)| *from);
             if let (InviteWoke::Resend(octets), Some(from)) = (woke, sender) {
-                hands.acts.push(Act::Again { octets, toward: Toward::Sender(from) });
+                hands.send_again(octets, Toward::Sender(from));
             }
         }
     }
@@ -296,6 +319,7 @@ impl Calls {
                 if let Some(call) = self.calls.iter_mut().find(|call| call.reference == reference)
                     && matches!(call.phase, Phase::Talking)
                 {
+                    hands.turn_to(call.line);
                     call.bye(hands);
                     call.end("Transferred", hands);
                 }
@@ -306,6 +330,7 @@ impl Calls {
                 if let Some(referrer) = call.referrer.take()
                     && let Some(by) = self.calls.iter_mut().find(|known| known.reference == referrer)
                 {
+                    hands.turn_to(by.line);
                     by.notify(status, hands);
                 }
             }
@@ -336,6 +361,8 @@ impl Calls {
 
     /// Calls somebody on behalf of a call's other end.
     fn refer(&mut self, by: CallRef, wanted: &Wanted, referrer: &str, hands: &mut Hands<'_>) {
+        let line = self.calls.iter().find(|call| call.reference == by).map_or(1, |call| call.line);
+        hands.turn_to(line);
         let remote = Party { name: String::new(), address: wanted.address.clone() };
         let mut extra = Vec::new();
         if !referrer.is_empty() {
@@ -385,21 +412,12 @@ impl Call {
         about: About,
         hands: &mut Hands<'_>,
     ) -> bool {
-        let was_tried =
-            ["Authorization", "Proxy-Authorization"].iter().any(|name| request.header(name).is_some());
         let method = request.method().to_owned();
-        if was_tried || method == "CANCEL" {
+        if method == "CANCEL" || self.challenges >= CHALLENGES_MAX || !hands.challenged(response, request) {
             return false;
         }
-        let uri = request.uri().map_or("", |uri| uri.as_str());
-        let proof = (hands.prove)(response, &method, uri);
-        if proof.is_empty() {
-            return false;
-        }
+        self.challenges += 1;
         let Some((mut draft, toward)) = self.inside(&method, hands) else { return false };
-        for (name, value) in &proof {
-            draft.push(name, value);
-        }
         for name in ["Contact", "Refer-To", "Referred-By", "Event", "Subscription-State"] {
             if let Some(value) = request.header(name) {
                 draft.push(name, value);
@@ -420,7 +438,7 @@ impl Call {
             match asking.client.wake(now) {
                 Woke::Nothing | Woke::Over => {}
                 Woke::Resend(octets) => {
-                    hands.acts.push(Act::Again { octets, toward: asking.toward.clone() });
+                    hands.send_again(octets, asking.toward.clone());
                 }
                 Woke::TimedOut => refer_failed |= asking.about == About::Refer,
             }

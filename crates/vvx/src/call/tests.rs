@@ -250,7 +250,7 @@ fn a_call_to_nobody_and_a_phone_without_a_line_say_why() {
     bench.dial("alice", "nobody");
     assert_eq!(bench.view("alice").ended, "Not found");
     bench.unregister("alice");
-    let refused = bench.try_act("alice", |calls, hands| calls.dial("bob", hands).map(drop));
+    let refused = bench.try_act("alice", |calls, hands| calls.dial(1, "bob", hands).map(drop));
     assert_eq!(refused, Err(CallError::NotRegistered));
     let refused = bench.try_act("alice", |calls, hands| calls.hold(None, hands));
     assert!(matches!(refused, Err(CallError::NoCall)), "{refused:?}");
@@ -260,9 +260,9 @@ fn a_call_to_nobody_and_a_phone_without_a_line_say_why() {
 fn a_locked_phone_answers_and_dials_only_what_anybody_may() {
     let mut bench = Bench::new(&["alice", "bob"]);
     bench.settings("bob").only = Some(vec!["911".to_owned()]);
-    let refused = bench.try_act("bob", |calls, hands| calls.dial("alice", hands).map(drop));
+    let refused = bench.try_act("bob", |calls, hands| calls.dial(1, "alice", hands).map(drop));
     assert_eq!(refused, Err(CallError::Locked("alice".to_owned())));
-    assert_eq!(bench.try_act("bob", |calls, hands| calls.dial("9-1-1", hands).map(drop)), Ok(()));
+    assert_eq!(bench.try_act("bob", |calls, hands| calls.dial(1, "9-1-1", hands).map(drop)), Ok(()));
     bench.run(secs(5));
     bench.dial("alice", "bob");
     bench.answer("bob");
@@ -290,7 +290,7 @@ fn a_phone_has_so_many_calls_and_not_one_more() {
     }
     bench.dial(names[CALLS_MAX], "hub");
     assert_eq!(bench.view(names[CALLS_MAX]).ended, "Busy");
-    let refused = bench.try_act("hub", |calls, hands| calls.dial("user0", hands).map(drop));
+    let refused = bench.try_act("hub", |calls, hands| calls.dial(1, "user0", hands).map(drop));
     assert_eq!(refused, Err(CallError::TooMany(CALLS_MAX)));
 }
 

@@ -1,7 +1,5 @@
 //! What a person does with calls: the verbs.
 
-use net::Time;
-
 use super::one::{Call, Phase};
 use super::transfer::Transfer;
 use super::way::{Act, Hands};
@@ -12,12 +10,13 @@ use crate::events;
 pub const DIGITS_MAX: usize = media::digits::QUEUE_MAX;
 
 impl Calls {
-    /// Calls somebody: a number, a user, an address. A call that is on is held.
+    /// Calls somebody on a line: a number, a user, an address. A call that is on is held.
     ///
     /// # Errors
     ///
     /// If the line is not registered, what was dialled leads nowhere, the phone is locked, or it has too many calls.
-    pub fn dial(&mut self, text: &str, hands: &mut Hands<'_>) -> Result<CallRef, CallError> {
+    pub fn dial(&mut self, line: u32, text: &str, hands: &mut Hands<'_>) -> Result<CallRef, CallError> {
+        hands.turn_to(line);
         let way = hands.way.ok_or(CallError::NotRegistered)?;
         if let Some(only) = &hands.settings.only {
             let digits = address::digits(text);
@@ -31,6 +30,7 @@ impl Calls {
         self.dialled = Some(text.trim().to_owned());
         let remote = Party { name: String::new(), address };
         self.hold_others(None, hands);
+        hands.turn_to(line);
         let placed = self.place(remote, Vec::new(), None, hands);
         self.settle(hands);
         placed.ok_or(CallError::TooMany(CALLS_MAX))
@@ -56,7 +56,7 @@ impl Calls {
         (call.target, call.extra, call.referrer) = (target, extra, referrer);
         call.is_attended = true;
         hands.event(events::CALL_PLACED, format!("to {shown}"));
-        call.invite(&[], hands);
+        call.invite(hands);
         let reference = call.reference;
         self.calls.push(call);
         self.focus = Some(reference);
@@ -68,6 +68,7 @@ impl Calls {
     fn hold_others(&mut self, but: Option<CallRef>, hands: &mut Hands<'_>) {
         for call in &mut self.calls {
             if Some(call.reference) != but && call.is_active() {
+                hands.turn_to(call.line);
                 call.wish(true, hands);
             }
         }
@@ -105,12 +106,15 @@ impl Calls {
     ///
     /// If no call rings, or the line is not registered.
     pub fn answer(&mut self, named: Option<CallRef>, hands: &mut Hands<'_>) -> Result<(), CallError> {
-        hands.way.ok_or(CallError::NotRegistered)?;
         let call = self.pick(named, "answer", |call| matches!(call.phase, Phase::Offering))?;
-        let reference = call.reference;
+        let (reference, line) = (call.reference, call.line);
+        if !hands.turn_to(line) {
+            return Err(CallError::NotRegistered);
+        }
         self.hold_others(Some(reference), hands);
         self.focus = Some(reference);
         if let Some(call) = self.calls.iter_mut().find(|call| call.reference == reference) {
+            hands.turn_to(call.line);
             call.accept(hands);
         }
         self.settle(hands);
@@ -129,6 +133,7 @@ impl Calls {
         hands: &mut Hands<'_>,
     ) -> Result<(), CallError> {
         let call = self.pick(named, "reject", |call| matches!(call.phase, Phase::Offering))?;
+        hands.turn_to(call.line);
         call.hang_up(if how == Reject::Busy { 486 } else { 603 }, hands);
         self.settle(hands);
         Ok(())
@@ -152,7 +157,9 @@ impl Calls {
     ///
     /// If there is none that both ends talk in.
     pub fn hold(&mut self, named: Option<CallRef>, hands: &mut Hands<'_>) -> Result<(), CallError> {
-        self.pick(named, "hold", Call::is_active)?.wish(true, hands);
+        let call = self.pick(named, "hold", Call::is_active)?;
+        hands.turn_to(call.line);
+        call.wish(true, hands);
         self.settle(hands);
         Ok(())
     }
@@ -168,6 +175,7 @@ impl Calls {
         self.hold_others(Some(reference), hands);
         self.focus = Some(reference);
         if let Some(call) = self.calls.iter_mut().find(|call| call.reference == reference) {
+            hands.turn_to(call.line);
             call.wish(false, hands);
         }
         self.settle(hands);
@@ -203,6 +211,7 @@ impl Calls {
                 && with.is_none_or(|with| with != call.reference)
         };
         let call = self.pick(named, "transfer", fits)?;
+        hands.turn_to(call.line);
         if call.is_active() {
             call.wish(true, hands);
         }
@@ -217,7 +226,9 @@ impl Calls {
     ///
     /// If there is none.
     pub fn end(&mut self, named: Option<CallRef>, hands: &mut Hands<'_>) -> Result<(), CallError> {
-        self.pick(named, "end", |call| !call.is_over())?.hang_up(603, hands);
+        let call = self.pick(named, "end", |call| !call.is_over())?;
+        hands.turn_to(call.line);
+        call.hang_up(603, hands);
         self.settle(hands);
         Ok(())
     }
@@ -281,11 +292,11 @@ impl Calls {
         self.calls.iter().any(|call| call.transfer.as_ref().and_then(Transfer::wake_at).is_some())
     }
 
-    /// Drops every call without a word, as with the power.
-    pub fn forget(&mut self, hands: &mut Hands<'_>, _now: Time) {
+    /// Ends every call, and waits for nothing: the phone signs out or starts again.
+    pub fn drop_all(&mut self, hands: &mut Hands<'_>) {
         for call in self.calls.iter_mut().filter(|call| !call.is_over()) {
-            call.bye(hands);
-            call.end("", hands);
+            hands.turn_to(call.line);
+            call.hang_up(480, hands);
         }
         self.settle(hands);
         self.calls.clear();

@@ -66,6 +66,8 @@ pub enum Toward {
 pub enum Act {
     /// Send a message; whoever signs, signs it.
     Send {
+        /// The line that it is sent on.
+        line: u32,
         /// The message.
         draft: Draft,
         /// Where it goes.
@@ -73,6 +75,8 @@ pub enum Act {
     },
     /// Send octets again that went out before, over a way that loses messages.
     Again {
+        /// The line that they are sent on.
+        line: u32,
         /// The octets.
         octets: Bytes,
         /// Where they go.
@@ -117,8 +121,28 @@ pub struct Settings {
     pub only: Option<Vec<String>>,
 }
 
-/// What a challenge is answered with: headers for the request that is sent again; none if there is no answer.
-pub type Prove<'a> = dyn FnMut(&Message, &str, &str) -> Vec<(String, String)> + 'a;
+/// Whoever proves to servers who this is, where they challenge (RFC 3261 §22).
+pub trait Prover {
+    /// The headers that prove a new request on that line to everybody who challenged so far.
+    fn proofs(&mut self, line: u32, method: &str, uri: &str) -> Vec<(String, String)>;
+
+    /// A 401 or 407 came to `sent`. Whether it is worth sending the request again.
+    fn challenged(&mut self, line: u32, response: &Message, sent: &Message) -> bool;
+}
+
+/// Where nobody challenges: a connection that is signed proves enough.
+#[derive(Clone, Copy, Debug)]
+pub struct NoProver;
+
+impl Prover for NoProver {
+    fn proofs(&mut self, _: u32, _: &str, _: &str) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn challenged(&mut self, _: u32, _: &Message, _: &Message) -> bool {
+        false
+    }
+}
 
 /// What the machine is lent for one call of a method, and what it leaves behind.
 pub struct Hands<'a> {
@@ -126,14 +150,16 @@ pub struct Hands<'a> {
     pub now: Time,
     /// The phone's clock, in nanoseconds since 1970.
     pub unix_nanos: i128,
-    /// The line, while it is registered.
-    pub way: Option<&'a Way>,
+    /// The lines that are registered.
+    ways: &'a [Way],
+    /// The line that the call at hand is on, while it is registered.
+    pub(super) way: Option<&'a Way>,
     /// What the phone is told to be like.
     pub settings: &'a Settings,
     /// Chance.
     pub random: &'a mut Random,
-    /// Answers a challenge to a request of this method and Request-URI.
-    pub prove: &'a mut Prove<'a>,
+    /// Answers challenges.
+    pub prover: &'a mut dyn Prover,
     /// What is to be done.
     pub acts: Vec<Act>,
     /// What one call's happening means for others.
@@ -145,16 +171,46 @@ impl<'a> Hands<'a> {
     pub fn new(
         now: Time,
         unix_nanos: i128,
-        way: Option<&'a Way>,
+        ways: &'a [Way],
         settings: &'a Settings,
         random: &'a mut Random,
-        prove: &'a mut Prove<'a>,
+        prover: &'a mut dyn Prover,
     ) -> Hands<'a> {
-        Hands { now, unix_nanos, way, settings, random, prove, acts: Vec::new(), then: Vec::new() }
+        let way = ways.first();
+        Hands { now, unix_nanos, ways, way, settings, random, prover, acts: Vec::new(), then: Vec::new() }
+    }
+
+    /// Turns to the line of that number. Whether there is one that is registered.
+    pub(super) fn turn_to(&mut self, line: u32) -> bool {
+        self.way = self.ways.iter().find(|way| way.line == line);
+        self.way.is_some()
+    }
+
+    fn line(&self) -> u32 {
+        self.way.map_or(1, |way| way.line)
     }
 
     pub(super) fn send(&mut self, draft: Draft, toward: Toward) {
-        self.acts.push(Act::Send { draft, toward });
+        self.acts.push(Act::Send { line: self.line(), draft, toward });
+    }
+
+    pub(super) fn send_again(&mut self, octets: Bytes, toward: Toward) {
+        self.acts.push(Act::Again { line: self.line(), octets, toward });
+    }
+
+    /// Adds what proves a request to whoever challenged before.
+    pub(super) fn proved(&mut self, mut draft: Draft, uri: &str) -> Draft {
+        let method = draft.method().unwrap_or("").to_owned();
+        for (name, value) in self.prover.proofs(self.line(), &method, uri) {
+            draft.push(&name, &value);
+        }
+        draft
+    }
+
+    /// A challenge came. Whether the request is to be sent again.
+    pub(super) fn challenged(&mut self, response: &Message, sent: &Message) -> bool {
+        let line = self.line();
+        self.prover.challenged(line, response, sent)
     }
 
     pub(super) fn event(&mut self, name: &'static str, text: impl Into<String>) {

@@ -11,7 +11,7 @@ use sip::{Draft, Message};
 
 use crate::line::lines::Lines;
 use crate::line::messages::{METHODS, host};
-use crate::line::ports::{Flow, reply};
+use crate::line::ports::{Flow, Ports, reply};
 
 /// The most requests of strangers whose answers are remembered.
 pub const REMEMBERED_MAX: usize = 2_000;
@@ -53,11 +53,10 @@ impl Default for Observed {
 }
 
 impl Observed {
-    /// Answers a request that no call took. `sign` may add what proves the phone's identity to its pool.
+    /// Answers a request that no call took, and that came by this flow. `sign` may add what proves the phone's identity to its pool.
     pub fn request(
         &mut self,
-        request: &Message,
-        flow: &Flow,
+        (request, flow): (&Message, &Flow),
         who: &Identity,
         sign: impl FnOnce(Draft) -> Draft,
         lines: &mut Lines,
@@ -76,7 +75,7 @@ impl Observed {
             }
             Arrival::Again(Some(octets)) => {
                 if lines.ports_mut().may_answer(now) {
-                    let back = crate::line::ports::Ports::way_back(request, flow);
+                    let back = Ports::way_back(request, flow);
                     lines.ports().send_octets(&back, octets, out);
                 }
                 return Asks::Nothing;

@@ -102,10 +102,42 @@ impl Running {
     pub fn pressed(&mut self, pressed: &Pressed, now: Time, parts: &mut Parts, out: &mut Outbox) {
         self.touched(now);
         match pressed {
+            _ if self.pressed_about_calls(pressed, now, parts, out) => {}
             Pressed::Label(label) => self.pressed_label(label, now, parts, out),
             Pressed::Key(key) => self.pressed_key(*key),
         }
         self.settle(now, parts, out);
+    }
+
+    /// Whether a press was about calls, and done.
+    fn pressed_about_calls(
+        &mut self,
+        pressed: &Pressed,
+        now: Time,
+        parts: &mut Parts,
+        out: &mut Outbox,
+    ) -> bool {
+        if let Pressed::Key(key) = pressed
+            && self.pressed_anytime(*key, now, parts, out)
+        {
+            return true;
+        }
+        if let Some(call) = self.shown_call(now)
+            && self.pressed_in_call(pressed, &call, now, parts, out)
+        {
+            return true;
+        }
+        match pressed {
+            Pressed::Label(label) => self.pressed_dialing(label, now, parts, out),
+            Pressed::Key(HardKey::Select) => self.pressed_dialing("Dial", now, parts, out),
+            Pressed::Key(HardKey::Dial(digit)) => self.begins_to_dial(*digit),
+            // Home, where calls are out of sight, brings them back.
+            Pressed::Key(HardKey::Home) if matches!(self.view, View::Home | View::Locked) => {
+                self.telephone.is_in_front = !self.call_views(now).is_empty();
+                self.telephone.is_in_front
+            }
+            Pressed::Key(_) => false,
+        }
     }
 
     fn pressed_key(&mut self, key: HardKey) {
@@ -133,7 +165,14 @@ impl Running {
                     form.current = (form.current + 1).min(form.inputs.len() - 1);
                 }
             }
-            HardKey::Soft(_) | HardKey::Sideways => {}
+            HardKey::Soft(_)
+            | HardKey::Sideways
+            | HardKey::Hold
+            | HardKey::Transfer
+            | HardKey::MicMute
+            | HardKey::Redial
+            | HardKey::DoNotDisturb
+            | HardKey::Handsfree => {}
         }
     }
 

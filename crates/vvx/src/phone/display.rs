@@ -31,7 +31,17 @@ pub fn booting(phase: Phase) -> Screen {
 impl Running {
     /// What is on the display at `now`.
     pub fn screen(&self, now: Time, parts: &Parts) -> Screen {
+        if let Some(call) = self.shown_call(now) {
+            let mut screen = self.call_screen(&call, now);
+            screen.status_bar = Some(self.status_bar(now, parts));
+            return screen;
+        }
         let mut screen = match &self.view {
+            View::Dialing(form) => {
+                with_form(Screen::new("dialing", "New call"), form).soft_keys(&["Dial", "Cancel"])
+            }
+            View::TransferTo(form, _) => with_form(Screen::new("transfer", "Transfer to"), form)
+                .soft_keys(&["Transfer", "Blind", "Cancel"]),
             View::Home => self.home(parts),
             View::Chooser => self.chooser(parts),
             View::ViaPc => Screen::new("via-pc", "Sign in from a PC")

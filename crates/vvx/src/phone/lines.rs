@@ -82,6 +82,11 @@ impl Plain {
         }
     }
 
+    /// What the lines say they are.
+    pub(super) fn user_agent(&self) -> &str {
+        &self.user_agent
+    }
+
     /// When the banner passes.
     pub fn wake_at(&self) -> Option<Time> {
         self.banner_until
@@ -192,9 +197,14 @@ impl Running {
         for said in said {
             match said {
                 Said::News { line, of, what } => self.line_news(line, &of, what, now, parts, out),
-                Said::Request(flow, request) => self.stranger(&flow, &request, now, parts, out),
-                // Nothing is out but what the lines know of.
-                Said::Response(..) => {}
+                Said::Request(flow, request) => {
+                    if !self.call_at_port(&flow, &request, now, parts, out) {
+                        self.stranger(&flow, &request, now, parts, out);
+                    }
+                }
+                Said::Response(flow, response) => {
+                    self.call_at_port(&flow, &response, now, parts, out);
+                }
             }
         }
     }
@@ -210,7 +220,10 @@ impl Running {
             }
             News::FailedOver(at) => parts.event(events::FAILED_OVER, of, format!("to {at}"), out),
             News::FailedBack(at) => parts.event(events::FAILED_BACK, of, format!("to {at}"), out),
-            News::Lost(why) => parts.event(events::REGISTRATION_LOST, of, why, out),
+            News::Lost(why) => {
+                self.calls_lost_way(line.into(), now, parts, out);
+                parts.event(events::REGISTRATION_LOST, of, why, out);
+            }
             News::Failed(why) => parts.event(events::REGISTRATION_FAILED, of, why, out),
             News::LoginRefused => {
                 self.plain.banner_until = Some(now + BANNER);
@@ -265,7 +278,7 @@ impl Running {
             Some(registration) => registration.signed(draft),
             None => draft,
         };
-        match observed.request(request, flow, &who, sign, lines, now, out) {
+        match observed.request((request, flow), &who, sign, lines, now, out) {
             Asks::Nothing => {}
             Asks::CheckSync => self.check_sync(now, parts, out),
         }

@@ -6,6 +6,7 @@ use net::tls::{NameCheck, Trust};
 use net::{Disk, Input, Note, Outbox, Random, StreamEvent, Time, WallClock};
 
 use crate::boot::{Boot, BootParts, Booted, Clock};
+use crate::call::{CallError, CallRef, Calls, Hands};
 use crate::config::{Config, Source};
 use crate::events;
 use crate::fetch::Fetcher;
@@ -342,6 +343,52 @@ impl Powered {
             Life::Running(running) => {
                 running.pressed(&pressed, now, &mut self.parts, out);
                 Ok(())
+            }
+        }
+    }
+
+    /// The phone, once it runs.
+    pub(super) fn running(&self) -> Option<&Running> {
+        match &self.life {
+            Life::Booting(_) => None,
+            Life::Running(running) => Some(running),
+        }
+    }
+
+    /// The phone, once it runs.
+    pub(super) fn running_mut(&mut self) -> Option<&mut Running> {
+        match &mut self.life {
+            Life::Booting(_) => None,
+            Life::Running(running) => Some(running),
+        }
+    }
+
+    /// Calls somebody from a line.
+    pub(super) fn dial(
+        &mut self,
+        line: u32,
+        to: &str,
+        now: Time,
+        out: &mut Outbox,
+    ) -> Result<CallRef, CallError> {
+        match &mut self.life {
+            Life::Booting(_) => Err(CallError::NotRunning),
+            Life::Running(running) => running.dial(line, to, now, &mut self.parts, out),
+        }
+    }
+
+    /// Does something to the calls.
+    pub(super) fn with_calls(
+        &mut self,
+        now: Time,
+        out: &mut Outbox,
+        verb: impl FnOnce(&mut Calls, &mut Hands<'_>) -> Result<(), CallError>,
+    ) -> Result<(), CallError> {
+        match &mut self.life {
+            Life::Booting(_) => Err(CallError::NotRunning),
+            Life::Running(running) => {
+                running.touched(now);
+                running.with_calls(now, &mut self.parts, out, verb)
             }
         }
     }

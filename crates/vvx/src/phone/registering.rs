@@ -119,7 +119,11 @@ impl Running {
                 }
             }
             Said::Policy(document) => self.policy_came(document.as_deref(), now, parts, out),
-            Said::Lost(why) => self.registration_lost(why, parts, out),
+            Said::Call(message, from) => self.call_message(&message, from, now, parts, out),
+            Said::Lost(why) => {
+                self.calls_lost_way(1, now, parts, out);
+                self.registration_lost(why, parts, out);
+            }
             Said::WasForgotten => {
                 let of = self.account_address().unwrap_or_default().to_owned();
                 parts.say(now, "sip", Level::Minor, "The pool had lost the binding.", out);

@@ -25,6 +25,7 @@ use crate::syslog::Syslog;
 use crate::web_server::WebServer;
 
 use super::account::{self, Account};
+use super::calling::Telephone;
 use super::lines::{Before, Plain};
 use super::powered::Parts;
 use super::view::{LockReason, PhoneState, View};
@@ -105,6 +106,7 @@ pub struct Running {
     pub(super) is_early_renewal: bool,
     /// Whether the user passed the password in front of the advanced settings.
     pub(super) is_admin: bool,
+    pub(super) telephone: Telephone,
     pub(super) web: WebServer,
     pub(super) lines: Lines,
     pub(super) observed: Observed,
@@ -141,6 +143,7 @@ impl Running {
             was_renewed_for_refusal: false,
             is_early_renewal: false,
             is_admin: false,
+            telephone: Telephone::new(),
             web: WebServer::default(),
             lines: Lines::new(),
             observed: Observed::default(),
@@ -164,6 +167,10 @@ impl Running {
 
     /// Something happened.
     pub fn handle(&mut self, now: Time, input: &Input, parts: &mut Parts, out: &mut Outbox) {
+        // Sound comes fifty times a second, and is nobody else's.
+        if self.call_sound(now, input, parts, out) {
+            return;
+        }
         let resolved = parts.resolver.handle(now, input, &mut parts.random, out);
         let (fetched, others) = self.fetched(now, input, &resolved, parts, out);
         let found = self.network.handle(now, input, &resolved, &mut parts.boot(), out);
@@ -258,6 +265,7 @@ impl Running {
         if is_due(self.registration.as_ref().and_then(Registration::wake_at)) {
             self.registration_woken(now, parts, out);
         }
+        self.calls_woken(now, parts, out);
         if is_due(self.renew_at) {
             self.renew_at = None;
             self.renew(now, parts, out);
@@ -304,6 +312,7 @@ impl Running {
             self.view.until(),
             self.idle_at(),
             self.web.wake_at(),
+            self.telephone.calls.wake_at(),
         ]
         .into_iter()
         .flatten()
@@ -322,6 +331,7 @@ impl Running {
     /// Closes every stream.
     pub fn hang_up(&mut self, parts: &mut Parts, out: &mut Outbox) {
         self.cancel_request(Time::ZERO, parts, out);
+        self.drop_calls(Time::ZERO, parts, out);
         if let Some(registration) = &mut self.registration {
             registration.hang_up(out);
         }

@@ -281,6 +281,7 @@ impl Running {
     }
 
     fn end_registration(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        self.drop_calls(now, parts, out);
         self.with_registration(parts, out, |registration, tools, out| {
             registration.sign_out(now, tools, out);
             Vec::new()

@@ -2,6 +2,7 @@
 
 use net::Time;
 
+use crate::call::CallRef;
 use crate::sign_in::tokens::Secret;
 
 /// What the phone is, in one word.
@@ -230,6 +231,10 @@ pub enum View {
     MyStatus,
     /// Contacts.
     Contacts,
+    /// A number is being dialled.
+    Dialing(Form),
+    /// Whom a call is to be transferred to.
+    TransferTo(Form, CallRef),
     /// Something to read, with OK.
     Message(&'static str, String),
 }
@@ -243,7 +248,9 @@ impl View {
             | View::ConfirmLockCode(form, ..)
             | View::Unlock(form)
             | View::AdvancedPassword(form)
-            | View::ChangeLockCode(form) => Some(form),
+            | View::ChangeLockCode(form)
+            | View::Dialing(form)
+            | View::TransferTo(form, _) => Some(form),
             _ => None,
         }
     }
@@ -256,7 +263,9 @@ impl View {
             | View::ConfirmLockCode(form, ..)
             | View::Unlock(form)
             | View::AdvancedPassword(form)
-            | View::ChangeLockCode(form) => Some(form),
+            | View::ChangeLockCode(form)
+            | View::Dialing(form)
+            | View::TransferTo(form, _) => Some(form),
             _ => None,
         }
     }

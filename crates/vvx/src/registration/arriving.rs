@@ -66,6 +66,9 @@ impl Registration {
         let Some(status) = message.status() else {
             return if is_signed { self.requested(message, now, tools, out) } else { Vec::new() };
         };
+        if !matches!(message.method(), "REGISTER" | "SUBSCRIBE") {
+            return if is_signed { self.for_calls(message) } else { Vec::new() };
+        }
         if status < 200 {
             return Vec::new();
         }
@@ -346,6 +349,13 @@ impl Registration {
         }
     }
 
+    fn for_calls(&self, message: &Message) -> Vec<Said> {
+        match &self.link {
+            Link::Up(up) => vec![Said::Call(Box::new(message.clone()), up.peer)],
+            Link::Down | Link::Resolving | Link::Dialling(_) => Vec::new(),
+        }
+    }
+
     /// A request of the pool, rightly signed.
     fn requested(
         &mut self,
@@ -355,10 +365,17 @@ impl Registration {
         out: &mut Outbox,
     ) -> Vec<Said> {
         let method = message.method().to_owned();
+        let is_about_transfer = message.header("Event").is_some_and(|event| event.starts_with("refer"));
+        match method.as_str() {
+            "INVITE" | "ACK" | "CANCEL" | "BYE" | "REFER" | "INFO" | "UPDATE" | "PRACK" => {
+                return self.for_calls(message);
+            }
+            "NOTIFY" if is_about_transfer => return self.for_calls(message),
+            _ => {}
+        }
         let answer = match method.as_str() {
             "NOTIFY" | "OPTIONS" => Some((200, "OK")),
-            "BENOTIFY" | "ACK" => None,
-            "INVITE" => Some((480, "Temporarily Unavailable")),
+            "BENOTIFY" => None,
             _ => Some((405, "Method Not Allowed")),
         };
         if let Some((status, reason)) = answer {

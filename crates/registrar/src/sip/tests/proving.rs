@@ -239,7 +239,7 @@ fn an_association_ends_after_eight_hours_or_with_its_certificate() {
 fn a_revoked_certificate_ends_its_association_and_opens_no_other() {
     let mut bench = Bench::new();
     let mut desk = registered(&mut bench, ALICE, "01");
-    bench.published.revoke(ALICE, &mut net::Outbox::new());
+    bench.published.revoke(ALICE, net::Wall::UNIX_EPOCH, &mut net::Outbox::new());
     bench.with(|front_end, now, parts, out| front_end.account_changed(now, ALICE, parts, out));
     assert_eq!(bench.front_end.associations(ALICE, bench.now), 0);
     let draft = desk.register();
@@ -305,7 +305,7 @@ fn a_certificate_that_is_revoked_between_two_flights_proves_nothing() {
     let mut bench = Bench::new();
     let mut desk = Client::new(&mut bench, ALICE, "01");
     let (parameters, finish) = begun(&mut bench, &mut desk);
-    bench.published.revoke(ALICE, &mut net::Outbox::new());
+    bench.published.revoke(ALICE, net::Wall::UNIX_EPOCH, &mut net::Outbox::new());
     let draft = desk.flight(&parameters, &finish);
     let answer = desk.ask(&mut bench, &draft);
     assert!(answer.header("ms-diagnostics").expect("it is there").starts_with("1000;"));

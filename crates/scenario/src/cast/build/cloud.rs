@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use identity::Identity;
 use net::World;
-use net::tls::ServerTls;
+use net::tls::{Credentials, ServerTls};
 use registrar::Registrar;
 use site::dns::{Data, DnsServer, Entry};
 use site::ntp::NtpServer;
@@ -34,6 +34,9 @@ impl<W: World<Actor>> Builder<'_, W> {
         name(format!("dns.{domain}"), Data::A(self.cloud(53)));
         name(format!("ntp.{domain}"), Data::A(self.cloud(123)));
         name(lab.identity_host(), Data::A(self.cloud(10)));
+        if self.ground.certified.is_some() {
+            name(certified::pki_host(lab), Data::A(self.cloud(certified::PKI_HOST)));
+        }
         for (index, (_, pool)) in lab.all_pools().into_iter().enumerate() {
             name(pool.host.value.clone(), Data::A(self.pool_address(index)));
         }
@@ -89,6 +92,9 @@ impl<W: World<Actor>> Builder<'_, W> {
         let server = certified::wanted(lab, None).swap_remove(0).servers.swap_remove(0);
         let validity = self.validity();
         let credentials = server_credentials(self.ground, &mut self.public, &server, validity)?;
+        if self.ground.certified.is_some() {
+            self.add_authority_server(segment, &credentials)?;
+        }
         let tls = Arc::new(ServerTls { credentials });
         let mut drawn = self.random("tenant");
         let tenant = identity::Tenant {
@@ -140,6 +146,29 @@ impl<W: World<Actor>> Builder<'_, W> {
         }
         let identity = Identity::new(setup).map_err(|why| failed("identity")(&why))?;
         self.add("identity", Actor::Identity(Box::new(identity)), segment);
+        Ok(())
+    }
+
+    /// The server that tells about the public authority. Certificates drawn for the simulation name no such place, so
+    /// it has no such server.
+    fn add_authority_server(
+        &mut self,
+        segment: net::sim::SegmentId,
+        identity: &Credentials,
+    ) -> Result<(), BuildError> {
+        let wanted = certified::wanted(self.lab, None).swap_remove(0);
+        // The builder keeps the authority itself for what is issued; the server only signs lists and answers.
+        let authority = authority(self.ground, self.lab, &wanted, "public authority's server")?;
+        let own = identity.chain.first().ok_or_else(|| failed(certified::IDENTITY)(&"no certificate"))?;
+        let own = pki::Certificate::read(own).map_err(|why| failed(certified::IDENTITY)(&why))?;
+        let setup = site::authority::Setup {
+            address: self.cloud(certified::PKI_HOST).into(),
+            clock: self.clock,
+            authority,
+            issued: vec![own.serial],
+        };
+        let server = site::AuthorityServer::new(setup);
+        self.add(certified::PKI, Actor::Authority(Box::new(server)), segment);
         Ok(())
     }
 

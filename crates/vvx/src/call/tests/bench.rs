@@ -142,7 +142,7 @@ impl Bench {
     }
 
     pub fn dial(&mut self, who: &str, whom: &str) -> CallRef {
-        let call = self.at(who, |calls, hands| calls.dial(whom, hands)).expect("it may dial");
+        let call = self.at(who, |calls, hands| calls.dial(1, whom, hands)).expect("it may dial");
         self.deliver();
         call
     }
@@ -182,16 +182,11 @@ impl Bench {
 
     fn at<R>(&mut self, who: &str, act: impl FnOnce(&mut Calls, &mut Hands<'_>) -> R) -> R {
         let phone = self.phones.get_mut(who).expect("a phone");
-        let mut prove = |_: &Message, _: &str, _: &str| Vec::new();
+        let mut prover = NoProver;
+        let ways: Vec<Way> = phone.way.iter().cloned().collect();
         let unix_nanos = 1_539_086_400_000_000_000 + i128::from(self.now.as_nanos());
-        let mut hands = Hands::new(
-            self.now,
-            unix_nanos,
-            phone.way.as_ref(),
-            &phone.settings,
-            &mut phone.random,
-            &mut prove,
-        );
+        let mut hands =
+            Hands::new(self.now, unix_nanos, &ways, &phone.settings, &mut phone.random, &mut prover);
         let result = act(&mut phone.calls, &mut hands);
         let acts = hands.acts;
         for act in acts {
@@ -202,11 +197,11 @@ impl Bench {
 
     fn carry(&mut self, who: &str, act: Act) {
         match act {
-            Act::Send { draft, toward } => {
+            Act::Send { draft, toward, .. } => {
                 let message = draft.message().expect("a message");
                 self.send(who, message.as_bytes().clone(), &toward);
             }
-            Act::Again { octets, toward } => self.send(who, octets, &toward),
+            Act::Again { octets, toward, .. } => self.send(who, octets, &toward),
             Act::Listen(port) => _ = self.phones.get_mut(who).unwrap().ports.insert(port),
             Act::Unlisten(port) => _ = self.phones.get_mut(who).unwrap().ports.remove(&port),
             Act::Sound { port, to, octets } => {
@@ -304,7 +299,7 @@ impl Bench {
         match parcel {
             Parcel::Sip(octets, from) => {
                 let message = Message::parse(octets).expect("a message");
-                self.at(whom, |calls, hands| calls.message(&message, from, hands));
+                self.at(whom, |calls, hands| calls.message(1, &message, from, hands));
             }
             Parcel::Sound(port, octets) => {
                 if self.phones[whom].ports.contains(&port) {

@@ -91,13 +91,16 @@ impl Line {
         let settings = &self.settings.servers[attempt.server];
         // `expires.overlap` before the end; half-way where that would come too soon after.
         let wait_s = granted_s.saturating_sub(settings.overlap_s).max(granted_s / 2).max(1);
+        // A way that carried refreshes is as old as its first.
+        let same = self.binding.as_ref().filter(|before| before.flow == flow);
+        let since = same.map_or(now, |before| before.since);
         let before = self.binding.replace(Binding {
             server: attempt.server,
             flow,
             until: now + Duration::from_secs(granted_s.into()),
             granted_s,
             routes: messages::service_routes(response),
-            since: now,
+            since,
             refresh_at: now + Duration::from_secs(wait_s.into()),
         });
         let at = settings.place.host.clone();

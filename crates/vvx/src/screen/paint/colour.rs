@@ -239,7 +239,7 @@ fn lines(
     for line in lines {
         let left = ((bottom - y) / step).floor().max(0.0) as usize + 1;
         match line {
-            Line::Text(text) => {
+            Line::Text(text) | Line::Timer(text) => {
                 let look = style(sizes.text, Weight::Regular, INK);
                 for row in wrap(text, look, room, left) {
                     canvas.text(x, y, &row, look);

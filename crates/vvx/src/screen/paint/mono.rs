@@ -75,7 +75,7 @@ fn rows(screen: &Screen, size: f32, room: f32, most: usize) -> Vec<Row> {
     };
     for line in &screen.lines {
         match line {
-            Line::Text(text) | Line::Progress(text) => say(&mut rows, text, plain),
+            Line::Text(text) | Line::Progress(text) | Line::Timer(text) => say(&mut rows, text, plain),
             Line::Error(text) => say(&mut rows, &format!("! {text}"), strong),
             Line::Code(code) => {
                 let look = style(size * 1.25, Weight::Bold, INK);

@@ -113,7 +113,7 @@ impl Sender {
     }
 
     /// What goes out in the time of the next packet.
-    pub fn next(&mut self) -> Turn {
+    pub fn turn(&mut self) -> Turn {
         let Some(event) = self.queue.front().copied() else {
             return Turn::Sound;
         };
@@ -169,7 +169,7 @@ mod tests {
     fn a_digit_begins_lasts_and_ends_three_times() {
         let mut sender = Sender::default();
         assert!(sender.push("5"));
-        let turns: Vec<Turn> = (0..12).map(|_| sender.next()).collect();
+        let turns: Vec<Turn> = (0..12).map(|_| sender.turn()).collect();
         let event = |duration, is_end, is_first| Turn::Event {
             event: Event { event: 5, is_end, duration },
             is_first,

@@ -236,7 +236,7 @@ impl Session {
     fn speak(&mut self) -> Bytes {
         let at = self.timestamp;
         self.timestamp = at.wrapping_add(PACKET_SAMPLES as u32);
-        let turn = self.digits.next();
+        let turn = self.digits.turn();
         let packet = match (turn, self.setup.events) {
             (digits::Turn::Event { event, is_first }, Some(payload_type)) => {
                 if is_first {
@@ -313,7 +313,7 @@ impl Session {
                     let trip = now_middle.wrapping_sub(block.last_report).wrapping_sub(block.since);
                     // A clock that was set in between makes nonsense of it.
                     if trip < 60 << 16 {
-                        let nanos = u64::from(trip) * 1_000_000_000 >> 16;
+                        let nanos = (u64::from(trip) * 1_000_000_000) >> 16;
                         self.round_trip = Some(Duration::from_nanos(nanos));
                     }
                 }

@@ -154,8 +154,9 @@ mod tests {
 
     #[test]
     fn a_tone_is_heard_with_every_fifth_packet_missing_and_not_with_most_missing() {
-        let lose =
-            |every: usize| move |at: usize, sample: i16| if at / 160 % every == 0 { 0 } else { sample };
+        let lose = |every: usize| {
+            move |at: usize, sample: i16| if (at / 160).is_multiple_of(every) { 0 } else { sample }
+        };
         assert_eq!(hear(1000, lose(5)), Some(1000));
         assert_eq!(hear(1000, |at, sample| if at < 700 { 0 } else { sample }), None);
     }

@@ -115,7 +115,7 @@ fn jitter_and_overtaking_are_measured_and_played_through() {
     assert!(lobby.reordered > 200, "{lobby:?}");
     assert_eq!((lobby.lost, lobby.late, lobby.heard_hz), (0, 0, Some(500)));
     assert!(lobby.jitter > Duration::from_millis(15), "{lobby:?}");
-    let too_shaky: Way = |n| Some(Duration::from_millis(10 + 150 * u64::from(n % 7 == 0)));
+    let too_shaky: Way = |n| Some(Duration::from_millis(10 + 150 * u64::from(n.is_multiple_of(7))));
     let mut call = Call::new([steady, too_shaky]);
     call.run(Duration::from_secs(10));
     assert!(call.report(0).late > 50, "{:?}", call.report(0));
@@ -123,7 +123,7 @@ fn jitter_and_overtaking_are_measured_and_played_through() {
 
 #[test]
 fn digits_arrive_once_each_though_packets_get_lost() {
-    let mut call = Call::new([|n| (n % 3 != 0).then_some(Duration::from_millis(10)), steady]);
+    let mut call = Call::new([|n| (!n.is_multiple_of(3)).then_some(Duration::from_millis(10)), steady]);
     call.run(Duration::from_secs(1));
     assert!(call.ends[0].send_digits("0123456789*#"));
     call.run(Duration::from_secs(5));
@@ -170,11 +170,11 @@ proptest! {
         let mut end = Session::new(SETUP, 500, "desk", Random::named(1, "desk"), Time::ZERO);
         let mut now = Time::ZERO;
         for (later, octets, looks_right) in packets {
-            now = now + Duration::from_millis(later);
+            now += Duration::from_millis(later);
             let mut octets = octets;
             if looks_right && octets.len() > 2 {
                 octets[0] = 0x80;
-                octets[1] = if octets[2] % 2 == 0 { 0 } else { 101 };
+                octets[1] = if octets[2].is_multiple_of(2) { 0 } else { 101 };
             }
             end.receive_report(now, WALL, &octets);
             end.receive(now, &Bytes::from(octets));

@@ -85,7 +85,7 @@ fn included_steps_stand_where_they_are_included() {
 fn every_verbs_example_is_taken() {
     for verb in Verb::ALL {
         let text = format!(
-            "name: x\nphones: [desk]\nset: {{ phones: {{ desk: {{ site: hq }} }} }}\nsteps:\n  - {}\n",
+            "name: x\nphones: [desk, hall]\nset: {{ phones: {{ desk: {{ site: hq }} }} }}\nsteps:\n  - {}\n",
             verb.example
         );
         let shelf = Shelf::of_the_house().with("story.yaml", text).with("parts/sign-in.yaml", "- wait: 1s\n");

@@ -59,9 +59,8 @@ impl Call {
             }
         }
         let Some(dialog) = self.dialog.as_mut() else { return };
-        let draft = dialog.request("INVITE");
+        let mut draft = dialog.request("INVITE");
         let toward = Toward::Address(dialog.next_hop().to_owned());
-        let mut draft = draft;
         if let Some(timer) = self.timer {
             let refresher = if timer.is_ours { "uac" } else { "uas" };
             draft.push("Session-Expires", &format!("{};refresher={refresher}", timer.interval.as_secs()));

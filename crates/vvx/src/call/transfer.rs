@@ -95,7 +95,7 @@ impl Call {
         if !matches!(self.phase, Phase::Talking) {
             return reply(request, 481, &self.tag);
         }
-        let Some(wanted) = request.header("Refer-To").and_then(|text| wanted(text)) else {
+        let Some(wanted) = request.header("Refer-To").and_then(wanted) else {
             return reply(request, 400, &self.tag);
         };
         hands.event(events::CALL_REFERRED, format!("to {}", wanted.shown));

@@ -108,7 +108,7 @@ impl Running {
                 // The next call comes into view.
                 let views = self.call_views(now);
                 let at = views.iter().position(|view| view.is_in_focus).unwrap_or(0);
-                let next = views.iter().cycle().skip(at + 1).next().map(|view| view.reference);
+                let next = views.iter().cycle().nth(at + 1).map(|view| view.reference);
                 next.map_or(Ok(()), |next| self.telephone.calls.look_at(next))
             }
             Pressed::Key(_) => return true,

@@ -15,6 +15,9 @@ use super::{CALLS_MAX, CallDirection, CallListKind, CallRecord, CallRef, Calls, 
 use super::{address, change};
 use crate::events;
 
+/// The status that refuses an INVITE, and headers that say more.
+type Refusal = (u16, Vec<(&'static str, String)>);
+
 /// How often requests of one call answer challenges.
 const CHALLENGES_MAX: u8 = 16;
 /// How many rounds one happening may keep the calls busy with each other.
@@ -122,7 +125,7 @@ impl Calls {
         key: &ServerKey,
         from: SocketAddr,
         hands: &mut Hands<'_>,
-    ) -> Result<(), (u16, Vec<(&'static str, String)>)> {
+    ) -> Result<(), Refusal> {
         let plain = |status: u16| (status, Vec::new());
         let unknown: Vec<&str> = request
             .headers("Require")

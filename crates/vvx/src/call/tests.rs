@@ -125,7 +125,7 @@ fn both_hold_at_once_and_glare_is_settled() {
     bench.act_unheard("bob", |calls, hands| calls.hold(None, hands));
     bench.run(secs(10));
     assert_eq!(bench.states(), ["alice: holding bob", "bob: holding alice"]);
-    assert!(bench.answers().iter().any(|status| *status == 491), "they met");
+    assert!(bench.answers().contains(&491), "they met");
 }
 
 #[test]

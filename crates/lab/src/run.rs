@@ -57,6 +57,8 @@ struct Done {
     tale: Option<String>,
     /// The phones' own logs, by phone.
     logs: Vec<(String, String)>,
+    /// Pictures of displays as PNG files, by name.
+    pictures: Vec<(String, Vec<u8>)>,
 }
 
 /// Tells the stories.
@@ -234,7 +236,9 @@ impl Done {
         let ladder = reports.ladder.then(|| ladder(told.cast.world.journal(), Detail::Told));
         let tale = reports.tale.then(|| tale(&told.cast));
         let logs = if reports.logs { told.cast.phone_logs() } else { Vec::new() };
-        Done { outcome, took, ladder, tale, logs }
+        let drawn = told.cast.pictures().iter().filter(|_| reports.logs);
+        let pictures = drawn.map(|picture| (picture.name.clone(), picture.png())).collect();
+        Done { outcome, took, ladder, tale, logs, pictures }
     }
 }
 
@@ -262,6 +266,9 @@ fn write_report(folder: &Path, done: &Done) -> Result<(), String> {
     }
     for (phone, log) in &done.logs {
         files::write(&folder.join(format!("{stem}.{phone}.log")), log.as_bytes())?;
+    }
+    for (name, png) in &done.pictures {
+        files::write(&folder.join(format!("{stem}.{name}.png")), png)?;
     }
     let json = format!("{:#}\n", outcomes::json(done));
     files::write(&folder.join(format!("{stem}.json")), json.as_bytes())

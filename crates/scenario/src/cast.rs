@@ -49,6 +49,28 @@ pub struct Cast<W = Sim<Actor>> {
     accounts: BTreeMap<String, AccountFacts>,
     /// Pool names in the lab's order, with their hosts.
     pools: Vec<(String, String)>,
+    pictures: Vec<Picture>,
+}
+
+/// The most pictures of one telling.
+const PICTURES_MAX: usize = 200;
+/// How much larger than the device's own pixels pictures in reports are.
+const PICTURE_SCALE: u32 = 2;
+
+/// What a display showed when a story wanted a picture of it.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// What the story calls it, with only what a file name can hold.
+    pub name: String,
+    screen: vvx::Screen,
+    model: &'static vvx::model::Model,
+}
+
+impl Picture {
+    /// The picture as a PNG file, twice as large as the display.
+    pub fn png(&self) -> Vec<u8> {
+        vvx::screen::paint::paint(&self.screen, self.model, PICTURE_SCALE).0.png()
+    }
 }
 
 impl<W: World<Actor>> Cast<W> {
@@ -81,6 +103,22 @@ impl<W: World<Actor>> Cast<W> {
     /// What is on the display of the phone called `name`.
     pub fn screen(&self, name: &str) -> Option<vvx::screen::Screen> {
         Some(self.phone(name)?.screen(self.world.now()))
+    }
+
+    /// Remembers what a phone shows at the moment as a picture called `name`. It is drawn only when somebody wants it.
+    pub fn picture_taken(&mut self, phone: &str, name: &str) {
+        let shown = self.phone(phone).map(|phone| (phone.screen(self.world.now()), phone.setup().model));
+        if let Some((screen, model)) = shown
+            && self.pictures.len() < PICTURES_MAX
+        {
+            let fits = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' };
+            self.pictures.push(Picture { name: name.chars().take(64).map(fits).collect(), screen, model });
+        }
+    }
+
+    /// The pictures that the story wanted, in order.
+    pub fn pictures(&self) -> &[Picture] {
+        &self.pictures
     }
 
     /// The person called `name`.

@@ -437,7 +437,8 @@ impl<W: World<Actor>> Director<W> {
             | Verb::SetLockCode(_)
             | Verb::Unlock(_)
             | Verb::Configure(_)
-            | Verb::FactoryReset(_) => self.act_on_phone(step),
+            | Verb::FactoryReset(_)
+            | Verb::Screenshot(_) => self.act_on_phone(step),
             Verb::Dial(_)
             | Verb::PickUp(_)
             | Verb::Reject(_)

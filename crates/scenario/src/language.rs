@@ -32,7 +32,7 @@ pub use names::{
     ServiceName, SiteName, StateName,
 };
 pub use people::{Browse, Click, CloseBrowser, Password, Provision, SecondFactor, SignIn, Submit};
-pub use phones::{Configure, LockCode, OnPhone, Press, Type};
+pub use phones::{Configure, LockCode, OnPhone, Press, Screenshot, Type};
 pub use shape::{Branch, Include, Parallel, Repeat};
 pub use step::{Step, Steps, Theme, Verb, VerbDoc};
 pub(crate) use story::StoryFile;

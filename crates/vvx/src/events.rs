@@ -81,6 +81,8 @@ pub const CALL_MISSED: &str = "call-missed";
 pub const CALL_ENDED: &str = "call-ended";
 /// The other end sent a digit.
 pub const DIGIT_HEARD: &str = "digit-heard";
+/// A message that somebody pushed to the phone is on the display.
+pub const MESSAGE_PUSHED: &str = "message-pushed";
 /// Everything the phone knew was erased.
 pub const FACTORY_RESET: &str = "factory-reset";
 
@@ -125,6 +127,7 @@ pub const ALL: &[(&str, &str)] = &[
     (CALL_MISSED, "a call was not answered here"),
     (CALL_ENDED, "a call is over"),
     (DIGIT_HEARD, "the other end sent a digit"),
+    (MESSAGE_PUSHED, "a message that somebody pushed to the phone is on the display"),
     (FACTORY_RESET, "everything the phone knew was erased"),
 ];
 

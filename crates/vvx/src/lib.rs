@@ -22,6 +22,7 @@
 //! | [`call`] | calls: dialled, answered, held, transferred |
 //! | [`line`] | the SIP port, and the lines of the generic base profile |
 //! | [`lock`] | the lock code |
+//! | [`notify`] | what happens, posted elsewhere as it happens |
 //! | [`web_server`] | the phone's own web interface and REST |
 //! | [`syslog`] | the log sent to a syslog server |
 //! | [`events`] | the names of events that stories wait for |
@@ -37,6 +38,7 @@ pub mod line;
 pub mod lock;
 pub mod log;
 pub mod model;
+pub mod notify;
 pub mod phone;
 pub mod registration;
 pub mod resolver;

@@ -45,6 +45,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("common-area-phone", "common-area phone and its administrator mode, on or off"),
     ("common-area-saved", "the common-area settings are saved"),
     ("reset", "Reset to Defaults"),
+    ("message", "a message that somebody pushed to the phone"),
     ("my-status", "the user's own state"),
     ("contacts", "contacts"),
     ("dialing", "a number is being dialled"),

@@ -11,6 +11,9 @@
 //! | [`routes`] | from a request to whoever answers it |
 //! | [`answer`] | answers with every header they need |
 //! | [`guard`] | Basic and Digest for REST, push and polling |
+//! | [`push`] | messages and verbs pushed to the phone |
+//! | [`polling`] | its state as XML |
+//! | [`capture`] | the display as a picture |
 //! | [`rest`] | REST, versions 1 and 2 |
 //! | [`form`] | form bodies and queries within limits |
 //! | [`markup`] | XML and HTML with everything escaped |
@@ -21,12 +24,15 @@
 
 pub mod access;
 pub mod answer;
+pub mod capture;
 pub mod exports;
 pub mod form;
 pub mod guard;
 pub mod listening;
 pub mod markup;
 pub mod pages;
+pub mod polling;
+pub mod push;
 pub mod rest;
 pub mod routes;
 pub mod service;

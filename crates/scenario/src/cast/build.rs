@@ -199,6 +199,7 @@ impl<W: World<Actor>> Builder<'_, W> {
             segments,
             accounts,
             pools,
+            pictures: Vec::new(),
         })
     }
 

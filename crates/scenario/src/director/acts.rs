@@ -73,6 +73,10 @@ impl<W: World<Actor>> Director<W> {
                     }
                 });
             }
+            Verb::Screenshot(shot) => {
+                let name = self.fill(&shot.to, place)?;
+                self.cast.picture_taken(shot.phone.as_str(), &name);
+            }
             _ => {}
         }
         Ok(Wait::Nothing)

@@ -58,6 +58,26 @@ record! {
     }
 }
 
+record! {
+    /// A picture of a phone's display, for the report of a story.
+    "`screenshot`" pub struct Screenshot {
+        /// The phone.
+        "phone" phone: PhoneName,
+        /// What the picture is called in the report: letters, digits, `-` and `_`.
+        "to" to: Text => check_picture,
+    }
+}
+
+fn check_picture(to: &Text, node: &Node, reader: &mut Reader) -> Option<()> {
+    let text = to.to_string();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if to.names().next().is_none() && (text.is_empty() || text.len() > 64 || !text.chars().all(is_name)) {
+        reader.wrong(Mistake::new(node.place, "a picture is called by letters, digits, `-` and `_`, 1 to 64 of them"));
+        return None;
+    }
+    Some(())
+}
+
 fn check_digits(digits: &Text, node: &Node, reader: &mut Reader) -> Option<()> {
     let text = digits.to_string();
     let plain = digits.names().next().is_none();

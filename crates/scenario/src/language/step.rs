@@ -143,6 +143,8 @@ verbs! {
         "configure" Configure(Configure) "configure: { phone: desk, parameters: { feature.CAP.enable: \"1\" } }",
         /// Resets a phone to what it was when it was made.
         "factory-reset" FactoryReset(OnPhone) "factory-reset: desk",
+        /// Draws what a phone shows; `lab run --report` writes it as a PNG beside the other files.
+        "screenshot" Screenshot(Screenshot) "screenshot: { phone: desk, to: signed-in }",
     }
     Calls {
         /// Calls somebody from a phone. Like all verbs of calls it needs no keys: it does what they would.

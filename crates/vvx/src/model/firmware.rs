@@ -252,6 +252,11 @@ impl Firmware {
         self.product(model, self.version, tag)
     }
 
+    /// The User-Agent of what the phone posts elsewhere.
+    pub fn product_agent(&self, model: &Model) -> String {
+        self.product(model, self.version, None)
+    }
+
     /// The User-Agent of file transfers; `tag` is set while `device.prov.tagSerialNo` is 1.
     pub fn transfer_agent(&self, model: &Model, agent: Agent, tag: Option<Mac>) -> String {
         let (version, half) = match agent {

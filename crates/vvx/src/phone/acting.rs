@@ -72,7 +72,8 @@ impl Running {
         now: Time,
     ) -> Result<(), TypeError> {
         self.touched(now);
-        let form = self.view.form_mut().ok_or(TypeError::NoField { screen })?;
+        let form =
+            self.view.form_mut().filter(|_| self.message.is_none()).ok_or(TypeError::NoField { screen })?;
         if let Some(field) = field {
             let is_it =
                 |id: &str, label: &str| id.eq_ignore_ascii_case(field) || label.eq_ignore_ascii_case(field);
@@ -101,6 +102,14 @@ impl Running {
     /// A key is pressed.
     pub fn pressed(&mut self, pressed: &Pressed, now: Time, parts: &mut Parts, out: &mut Outbox) {
         self.touched(now);
+        if self.message.is_some() {
+            let puts_away = match pressed {
+                Pressed::Label(label) => label == "OK",
+                Pressed::Key(key) => matches!(key, HardKey::Home | HardKey::Back),
+            };
+            self.message.take_if(|_| puts_away);
+            return;
+        }
         match pressed {
             _ if self.pressed_about_calls(pressed, now, parts, out) => {}
             Pressed::Label(label) => self.pressed_label(label, now, parts, out),

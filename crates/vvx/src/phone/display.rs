@@ -108,6 +108,10 @@ impl Running {
             View::Contacts => Screen::new("contacts", "Contacts").text("No contacts.").soft_keys(&["Back"]),
             View::Message(id, text) => Screen::new(id, "").text(text.clone()).soft_keys(&["OK"]),
         };
+        if let Some(message) = &self.message {
+            screen = Screen::new("message", message.title.clone()).soft_keys(&["OK"]);
+            screen.lines = message.lines.iter().cloned().map(Line::Text).collect();
+        }
         screen.status_bar = Some(self.status_bar(now, parts));
         screen
     }

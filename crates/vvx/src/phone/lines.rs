@@ -304,7 +304,7 @@ impl Running {
     }
 
     /// `check-sync`: starts again, or looks for new settings and starts again if there are any.
-    fn check_sync(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+    pub(super) fn check_sync(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
         if parts.config.is_on("voIpProt.SIP.specialEvent.checkSync.alwaysReboot") {
             parts.say(now, "sip", Level::Always, "check-sync: the phone starts again.", out);
             out.note(Note::event(events::CHECK_SYNC, parts.setup.name.clone(), "starts again"));

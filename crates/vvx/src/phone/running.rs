@@ -13,6 +13,7 @@ use crate::flash::WriteId;
 use crate::line::Lines;
 use crate::line::observed::Observed;
 use crate::lock::Lock;
+use crate::notify::Notifier;
 use crate::registration::Registration;
 use crate::registration::policy::Policy;
 use crate::resolver::{Answer, QueryId, Resolved};
@@ -23,6 +24,7 @@ use crate::sign_in::discover::Hints;
 use crate::sign_in::web_code::Shown;
 use crate::syslog::Syslog;
 use crate::web_server::WebServer;
+use crate::web_server::push::Message;
 
 use super::account::{self, Account};
 use super::calling::Telephone;
@@ -108,6 +110,11 @@ pub struct Running {
     pub(super) is_admin: bool,
     pub(super) telephone: Telephone,
     pub(super) web: WebServer,
+    pub(super) notifier: Notifier,
+    /// Notifications under way.
+    pub(super) posts: Vec<FetchId>,
+    /// A message that lies over everything else on the display.
+    pub(super) message: Option<Message>,
     pub(super) lines: Lines,
     pub(super) observed: Observed,
     pub(super) plain: Plain,
@@ -145,6 +152,9 @@ impl Running {
             is_admin: false,
             telephone: Telephone::new(),
             web: WebServer::default(),
+            notifier: Notifier::default(),
+            posts: Vec::new(),
+            message: None,
             lines: Lines::new(),
             observed: Observed::default(),
             plain: Plain::new(parts),
@@ -162,6 +172,7 @@ impl Running {
         }
         running.start_lines(now, parts, out);
         running.settle(now, parts, out);
+        running.notify(now, parts, out);
         running
     }
 
@@ -179,6 +190,7 @@ impl Running {
         }
         self.lines_handle(now, input, &resolved, parts, out);
         self.with_syslog(parts, |syslog, tools| syslog.handle(now, input, &resolved, tools, out));
+        self.posts.retain(|post| !others.iter().any(|fetched| fetched.id == *post));
         self.revisit(now, others, parts, out);
         for resolved in resolved {
             if let Some(whom) = self.lookups.remove(&resolved.id) {
@@ -196,6 +208,7 @@ impl Running {
         self.timers(now, parts, out);
         self.settle(now, parts, out);
         self.serve(now, input, parts, out);
+        self.notify(now, parts, out);
         if std::mem::take(&mut parts.has_new_settings) {
             self.configured(now, parts, out);
         }

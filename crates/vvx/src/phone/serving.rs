@@ -24,6 +24,7 @@ use crate::setup::PhoneSetup;
 use crate::sign_in::Method;
 use crate::sign_in::tokens::Secret;
 use crate::web_server::listening::Ports;
+use crate::web_server::push::Message;
 use crate::web_server::routes::{self, Reply};
 
 use super::powered::{Parts, Wish};
@@ -32,6 +33,9 @@ use super::view::{PhoneState, View};
 
 /// Who makes the phones, as their certificates say it.
 const MAKER: &str = "Polycom Inc.";
+
+/// Notifications under way at a time.
+const POSTS_LIMIT: usize = 16;
 
 /// How the phone starts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +128,39 @@ impl Running {
         self.web = web;
         // A request may have moved the ports.
         self.listen_for_web(parts, out);
+    }
+
+    /// Tells whoever wants to know what is new.
+    pub(super) fn notify(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        if !crate::notify::is_on(&parts.config) {
+            return;
+        }
+        let mut notifier = std::mem::take(&mut self.notifier);
+        notifier.look(&mut Desk { running: self, parts, now, out });
+        self.notifier = notifier;
+    }
+
+    /// Posts a document. Only so many are under way at a time; more are lost, as they are on a phone whose server does
+    /// not answer.
+    fn post(&mut self, url: url::Url, document: String, now: Time, parts: &mut Parts, out: &mut Outbox) {
+        if self.posts.len() >= POSTS_LIMIT {
+            return;
+        }
+        let agent = parts.setup.firmware.product_agent(parts.setup.model);
+        let mut request = crate::fetch::Request::get(url, "notification");
+        request.method = net::http::Method::POST;
+        request.body = document.into();
+        for (name, value) in
+            [("content-type", "application/x-com-polycom-spipx"), ("user-agent", agent.as_str())]
+        {
+            if let Ok(value) = net::http::HeaderValue::from_str(value) {
+                request.headers.insert(name, value);
+            }
+        }
+        let (names, clock) = (parts.names(), parts.clock.wall());
+        let Parts { resolver, random, built_in, fetcher, .. } = parts;
+        let mut with = crate::fetch::FetchParts { resolver, random, clock, trust: built_in, names };
+        self.posts.push(fetcher.start(request, now, &mut with, out));
     }
 }
 
@@ -391,6 +428,46 @@ impl Desk<'_> {
         if !self.press(&label) {
             self.running.chosen(&label, self.now);
         }
+    }
+
+    /// Whether whoever is signed in is registered, too.
+    pub fn is_signed_in(&self) -> bool {
+        matches!(self.state(), PhoneState::SignedIn | PhoneState::Locked | PhoneState::RegistrationLost)
+    }
+
+    /// Whether the phone is in its generic profile.
+    pub fn is_generic(&self) -> bool {
+        self.parts.config.is_generic()
+    }
+
+    /// This moment as the phone's own documents write it: `2015-07-14T13:16:28-0600`.
+    pub fn stamp(&self) -> String {
+        let clock = &self.parts.clock;
+        // Daylight saving counts, too.
+        let offset = clock.local(self.now).unix_secs() - clock.read(self.now).unix_secs();
+        let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs() / 60);
+        format!("{}{sign}{:02}{:02}", self.local_time(self.now), minutes / 60, minutes % 60)
+    }
+
+    /// Shows a message over whatever is on the display.
+    pub fn show(&mut self, message: Message) {
+        let of = self.parts.setup.name.clone();
+        self.parts.event(crate::events::MESSAGE_PUSHED, &of, "shown on the display", self.out);
+        self.running.message = Some(message);
+    }
+
+    /// Fetches the provisioned files anew; the phone starts again if they say something else.
+    pub fn update_configuration(&mut self) {
+        self.running.check_sync(self.now, self.parts, self.out);
+    }
+
+    /// Posts an XML document somewhere, without waiting for what becomes of it.
+    pub fn post(&mut self, url: &str, document: String) {
+        let Ok(url) = url::Url::parse(url) else {
+            self.say("app1", Level::Minor, "A URL for notifications is none.");
+            return;
+        };
+        self.running.post(url, document, self.now, self.parts, self.out);
     }
 
     /// The phone starts again as soon as this input is dealt with.

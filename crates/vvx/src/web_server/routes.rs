@@ -12,7 +12,8 @@ use net::{StreamId, Time};
 use super::access::{Denied, Proof, Role, Rules, Visitor, authorization};
 use super::answer::{self, bad_method, forbidden, html, not_found, refusal, text, with};
 use super::form::Form;
-use super::{Asked, WebServer, exports, pages, rest, service, settings};
+use super::{Asked, WebServer, capture, exports, pages, polling, push, rest, service, settings};
+use crate::call::CallState;
 use crate::model::Feature;
 use crate::phone::serving::{Desk, Start};
 
@@ -35,10 +36,20 @@ pub enum Wait {
     SignIn(rest::SigningIn),
 }
 
+/// Digits to send once a call that push began is answered.
+#[derive(Debug)]
+struct DialOn {
+    /// `p` waits a second, `,` two; the rest are digits.
+    left: String,
+    /// When it goes on; `None` before the call is answered.
+    due: Option<Time>,
+}
+
 /// Answers that wait, and what the phone has promised to do.
 #[derive(Debug, Default)]
 pub struct Pending {
     waits: Vec<(StreamId, Wait)>,
+    dial_on: Option<DialOn>,
     start: Option<(Time, Start)>,
     /// A word that shows for a moment while the phone is on its way out of a state.
     pub passing: Option<(Time, service::Word)>,
@@ -48,6 +59,11 @@ impl Pending {
     /// An answer waits. No more wait than there are connections.
     pub fn wait(&mut self, stream: StreamId, wait: Wait) {
         self.waits.push((stream, wait));
+    }
+
+    /// Digits to send once the call in focus is answered.
+    pub fn dial_on(&mut self, digits: String) {
+        self.dial_on = (!digits.is_empty()).then_some(DialOn { left: digits, due: None });
     }
 
     /// The phone will start again soon; whoever promised more before keeps the word.
@@ -65,7 +81,8 @@ impl Pending {
     /// When it wants to be woken.
     pub fn wake_at(&self) -> Option<Time> {
         let waits = self.waits.iter().map(|(_, Wait::SignIn(sign_in))| sign_in.until());
-        waits.chain(self.start.map(|(at, _)| at)).min()
+        let digits = self.dial_on.as_ref().and_then(|digits| digits.due);
+        waits.chain(self.start.map(|(at, _)| at)).chain(digits).min()
     }
 }
 
@@ -73,6 +90,8 @@ impl Pending {
 pub fn serve(web: &mut WebServer, asked: &Asked, desk: &mut Desk<'_>) -> Reply {
     match asked.request.uri().path() {
         path if path == "/api" || path.starts_with("/api/") => rest::serve(web, asked, desk),
+        "/push" => Reply::Now(push::serve(web, asked, desk)),
+        path if path.starts_with("/polling/") => Reply::Now(polling::serve(web, asked, desk)),
         _ => Reply::Now(interface(web, asked, desk)),
     }
 }
@@ -82,6 +101,7 @@ pub fn go_on(web: &mut WebServer, desk: &mut Desk<'_>) {
     if let Some((_, start)) = web.pending.start.take_if(|(at, _)| *at <= desk.now()) {
         desk.start_again(start);
     }
+    send_digits(&mut web.pending, desk);
     for (stream, mut wait) in std::mem::take(&mut web.pending.waits) {
         if !web.is_open(stream) {
             continue;
@@ -95,6 +115,40 @@ pub fn go_on(web: &mut WebServer, desk: &mut Desk<'_>) {
             None => web.pending.wait(stream, wait),
         }
     }
+}
+
+/// Sends the digits that are due in the call that push began.
+fn send_digits(pending: &mut Pending, desk: &mut Desk<'_>) {
+    let Some(digits) = &mut pending.dial_on else { return };
+    let calls = desk.calls();
+    let focus = calls.iter().find(|call| call.is_in_focus);
+    match focus.map(|call| call.state) {
+        Some(CallState::Connected) => {}
+        Some(CallState::Dialtone | CallState::Setup | CallState::RingBack) => return,
+        _ => {
+            pending.dial_on = None;
+            return;
+        }
+    }
+    let now = desk.now();
+    let mut due = *digits.due.get_or_insert(now);
+    while due <= now {
+        let is_pause = |c: char| matches!(c, 'p' | 'P' | ',');
+        let Some(first) = digits.left.chars().next() else {
+            pending.dial_on = None;
+            return;
+        };
+        if is_pause(first) {
+            digits.left.remove(0);
+            due = now + Duration::from_secs(if first == ',' { 2 } else { 1 });
+            continue;
+        }
+        let end = digits.left.find(is_pause).unwrap_or(digits.left.len());
+        let run: String = digits.left.drain(..end).collect();
+        // Who hangs up in the middle hears nothing of the rest.
+        let _ = desk.send_digits(&run);
+    }
+    digits.due = Some(due);
 }
 
 /// The web interface.
@@ -159,6 +213,7 @@ fn look(web: &mut WebServer, asked: &Asked, visitor: &Visitor, desk: &mut Desk<'
         "/Settings/lyncCachedCredentials" => service::cached_credentials(desk),
         "/Utilities/LyncStatusXml" => service::status(desk),
         "/Diagnostics/log" => exports::log(&query, desk),
+        capture::PATH => capture::look(&query, capture::accepted(request.headers()), desk),
         path if settings::page(path).is_none() && !exports::is_one(path) && !pages::is_one(path) => {
             not_found()
         }

@@ -42,6 +42,8 @@ pub struct Bench {
     pub events: Vec<&'static str>,
     /// Every note, as the journal would write it.
     pub journal: String,
+    /// What was posted to `/events`.
+    pub posts: Vec<String>,
     /// What the phone wrote to whoever connected to it, by connection.
     pub written: BTreeMap<StreamId, Vec<u8>>,
     /// Connections that the phone closed.
@@ -82,6 +84,7 @@ impl Bench {
             screens: Vec::new(),
             events: Vec::new(),
             journal: String::new(),
+            posts: Vec::new(),
             written: BTreeMap::new(),
             closed: Vec::new(),
             ports: Vec::new(),
@@ -314,6 +317,10 @@ impl Bench {
                 "/common/oauth2/token" => {
                     self.polls += 1;
                     (self.poll_answer.0, self.poll_answer.1.to_owned())
+                }
+                "/events" => {
+                    self.posts.push(String::from_utf8_lossy(request.body()).into_owned());
+                    (200, String::new())
                 }
                 _ => (404, String::new()),
             };

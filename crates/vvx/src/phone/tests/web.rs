@@ -1,6 +1,7 @@
 //! The phone's own web server, from outside: plain HTTP octets in, answers out.
 
 mod interface;
+mod push;
 mod rest;
 mod strangers;
 

@@ -69,7 +69,8 @@ fn rows(screen: &Screen, size: f32, room: f32, most: usize) -> Vec<Row> {
     let strong = style(size, Weight::Bold, INK);
     let mut rows: Vec<Row> = Vec::new();
     let say = |rows: &mut Vec<Row>, text: &str, look: Style| {
-        for text in wrap(text, look, room, most) {
+        // Rows that do not fit are left out by whoever knows what counts most.
+        for text in wrap(text, look, room, most + 12) {
             rows.push(Row { text, look, is_middle: false, pressed: None });
         }
     };

@@ -45,8 +45,7 @@ pub fn act(verb: &str, data: &Value, web: &mut WebServer, desk: &mut Desk<'_>) -
             desk.sign_out();
         }
         "safeReboot" | "safeRestart" => web.pending.start_again(Start::Again, now),
-        // Files are fetched at the start, and only then.
-        "updateConfiguration" => web.pending.start_again(Start::Again, now),
+        "updateConfiguration" => desk.update_configuration(),
         "factoryReset" => web.pending.start_again(Start::Factory, now),
         "configReset" => {
             for source in [Source::Local, Source::Web, Source::Device] {

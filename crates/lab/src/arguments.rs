@@ -51,7 +51,8 @@ pub struct Run {
     /// Print the tale after each story: who did what with whom, in the words of the phone room
     #[arg(long)]
     pub tale: bool,
-    /// Write a report of each story into this folder: its tale, its ladder, its phones' logs, its outcome
+    /// Write a report of each story into this folder: its tale, its ladder, its phones' logs, the pictures that it wanted,
+    /// its outcome
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// Capture what the network carries into this pcapng file, which Wireshark opens: packets, remarks on what happened,

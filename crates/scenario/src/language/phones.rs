@@ -72,7 +72,10 @@ fn check_picture(to: &Text, node: &Node, reader: &mut Reader) -> Option<()> {
     let text = to.to_string();
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if to.names().next().is_none() && (text.is_empty() || text.len() > 64 || !text.chars().all(is_name)) {
-        reader.wrong(Mistake::new(node.place, "a picture is called by letters, digits, `-` and `_`, 1 to 64 of them"));
+        reader.wrong(Mistake::new(
+            node.place,
+            "a picture is called by letters, digits, `-` and `_`, 1 to 64 of them",
+        ));
         return None;
     }
     Some(())

@@ -14,12 +14,17 @@ use crate::sign_in::tokens::Secret;
 use super::account;
 use super::powered::{Parts, Wish};
 use super::running::{Running, Tail};
-use super::view::{Form, LockReason, Menu, View};
+use super::view::{Form, LockReason, Menu, View, WebMode};
 
 /// The most characters of a sign-in address or user name that the device's form takes.
 const ADDRESS_MAX: usize = 45;
 /// The lab's own name for the switch of the common-area administrator mode; the device's is not known.
 pub const ADMIN_MODE: &str = "lab.commonArea.adminMode";
+
+/// Whether the display may be captured at all.
+pub const CAPTURE_ALLOWED: &str = "up.screenCapture.enabled";
+/// Whether whoever sits at the phone wants it captured.
+pub const CAPTURE: &str = "up.screenCapture.value";
 
 /// What a press means on the screen that it met.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,7 +209,7 @@ impl Running {
             View::Menu(menu) => match menu {
                 Menu::Settings => View::Home,
                 Menu::Basic | Menu::Features | Menu::Advanced | Menu::Status => View::Menu(Menu::Settings),
-                Menu::DeviceLock => View::Menu(Menu::Basic),
+                Menu::DeviceLock | Menu::Preferences => View::Menu(Menu::Basic),
                 Menu::Service => View::Menu(Menu::Features),
                 Menu::Credentials => View::Menu(Menu::Service),
                 Menu::Administration => View::Menu(Menu::Advanced),
@@ -212,7 +217,7 @@ impl Running {
             },
             View::AdvancedPassword(_) => View::Menu(Menu::Settings),
             View::ChangeLockCode(_) => View::Menu(Menu::DeviceLock),
-            View::CommonArea { .. } => View::Menu(Menu::Administration),
+            View::CommonArea { .. } | View::WebServer { .. } => View::Menu(Menu::Administration),
             _ => View::Home,
         };
     }
@@ -262,6 +267,16 @@ impl Running {
                 let (is_on, is_admin) = (*is_on, *is_admin);
                 self.save_common_area(is_on, is_admin, now, parts, out);
             }
+            (View::WebServer { is_on, mode }, "Web Server") => {
+                self.view = View::WebServer { is_on: !is_on, mode: *mode };
+            }
+            (View::WebServer { is_on, mode }, "Web Config Mode") => {
+                self.view = View::WebServer { is_on: *is_on, mode: mode.next() };
+            }
+            (View::WebServer { is_on, mode }, "Save Config") => {
+                let (is_on, mode) = (*is_on, *mode);
+                self.save_web_server(is_on, mode, now, parts, out);
+            }
             (_, "Back") => self.back(),
             (_, "OK" | "Skip") => self.view = View::Home,
             (_, "Unlock") => self.view = View::Unlock(Form::digits("Code")),
@@ -284,6 +299,21 @@ impl Running {
             "Settings" => self.view = View::Menu(Menu::Settings),
             "Basic" => self.view = View::Menu(Menu::Basic),
             "Device Lock" => self.view = View::Menu(Menu::DeviceLock),
+            "Preferences" => self.view = View::Menu(Menu::Preferences),
+            "Screen Capture" => {
+                let value = if parts.config.is_on(CAPTURE) { "0" } else { "1" };
+                set_here(&[(CAPTURE, value)], now, parts, out);
+            }
+            "Web Server Configuration" => {
+                let is_on = |name: &str| parts.config.is_on(name);
+                let mode =
+                    match (is_on("httpd.cfg.secureTunnelRequired"), is_on("httpd.cfg.secureTunnelEnabled")) {
+                        (true, _) => WebMode::Secure,
+                        (false, true) => WebMode::Both,
+                        (false, false) => WebMode::Plain,
+                    };
+                self.view = View::WebServer { is_on: is_on("httpd.enabled"), mode };
+            }
             "Lock Now" => self.lock_now("by the user", parts, out),
             "Change Lock Code" => self.view = View::ChangeLockCode(change_form()),
             "Create Lock Code" => {
@@ -375,6 +405,25 @@ impl Running {
         }
     }
 
+    /// The device starts again with new settings of its web server.
+    fn save_web_server(
+        &mut self,
+        is_on: bool,
+        mode: WebMode,
+        now: Time,
+        parts: &mut Parts,
+        out: &mut Outbox,
+    ) {
+        let values = [
+            ("httpd.enabled", digit(is_on)),
+            ("httpd.cfg.enabled", digit(is_on)),
+            ("httpd.cfg.secureTunnelEnabled", digit(mode != WebMode::Plain)),
+            ("httpd.cfg.secureTunnelRequired", digit(mode == WebMode::Secure)),
+        ];
+        set_here(&values, now, parts, out);
+        parts.wish = Wish::Restart;
+    }
+
     fn save_common_area(
         &mut self,
         is_on: bool,
@@ -383,16 +432,24 @@ impl Running {
         parts: &mut Parts,
         out: &mut Outbox,
     ) {
-        for (name, is) in [("feature.CAP.enable", is_on), (ADMIN_MODE, is_admin)] {
-            let value = if is { "1" } else { "0" };
-            let set = parts.config.set(Source::Local, name, Some(value), &mut parts.flash, out);
-            if let Err(why) = set {
-                parts.say(now, "cfg", Level::Major, &format!("{name}: {why}"), out);
-            }
-        }
+        set_here(&[("feature.CAP.enable", digit(is_on)), (ADMIN_MODE, digit(is_admin))], now, parts, out);
         let text = if is_on { "Common Area Phone is enabled." } else { "Common Area Phone is disabled." };
         self.view = View::Message("common-area-saved", text.to_owned());
     }
+}
+
+/// Sets parameters in the menu's own layer; what cannot be kept is logged.
+fn set_here(values: &[(&str, &str)], now: Time, parts: &mut Parts, out: &mut Outbox) {
+    for (name, value) in values {
+        let set = parts.config.set(Source::Local, name, Some(value), &mut parts.flash, out);
+        if let Err(why) = set {
+            parts.say(now, "cfg", Level::Major, &format!("{name}: {why}"), out);
+        }
+    }
+}
+
+fn digit(is: bool) -> &'static str {
+    if is { "1" } else { "0" }
 }
 
 fn admin_password(parts: &Parts) -> &str {

@@ -12,7 +12,7 @@ use crate::model::Feature;
 use crate::screen::{Field, Line, Screen, StatusBar};
 use crate::sign_in::{Method, SignIn};
 
-use super::acting::ADMIN_MODE;
+use super::acting::{ADMIN_MODE, CAPTURE, CAPTURE_ALLOWED};
 use super::powered::Parts;
 use super::running::{Running, Tail};
 use super::tail::hides_lock;
@@ -101,6 +101,11 @@ impl Running {
                     .soft_keys(&["Submit", "Back"])
             }
             View::CommonArea { is_on, is_admin } => common_area(*is_on, *is_admin),
+            View::WebServer { is_on, mode } => Screen::new("web-server", "Web Server Configuration")
+                .text(format!("Web Server: {}", if *is_on { "Enabled" } else { "Disabled" }))
+                .text(format!("Web Config Mode: {}", mode.label()))
+                .items(&["Web Server", "Web Config Mode"])
+                .soft_keys(&["Save Config", "Back"]),
             View::MyStatus => Screen::new("my-status", "My Status")
                 .text(self.account_address().unwrap_or_default())
                 .text("Available")
@@ -212,7 +217,15 @@ impl Running {
             }
             Menu::Basic => {
                 let screen = Screen::new("settings-basic", "Basic");
-                if hides_lock(parts) { screen } else { screen.items(&["Device Lock"]) }
+                let screen = if hides_lock(parts) { screen } else { screen.items(&["Device Lock"]) };
+                // There is nothing else to prefer on these phones.
+                if parts.config.is_on(CAPTURE_ALLOWED) { screen.items(&["Preferences"]) } else { screen }
+            }
+            Menu::Preferences => {
+                let is_on = parts.config.is_on(CAPTURE);
+                Screen::new("preferences", "Preferences")
+                    .text(format!("Screen Capture: {}", if is_on { "Enabled" } else { "Disabled" }))
+                    .items(&["Screen Capture"])
             }
             Menu::DeviceLock => {
                 let screen = Screen::new("device-lock", "Device Lock");
@@ -250,7 +263,7 @@ impl Running {
                 } else {
                     screen
                 };
-                screen.items(&["Reset to Defaults"])
+                screen.items(&["Web Server Configuration", "Reset to Defaults"])
             }
             Menu::Reset => Screen::new("reset", "Reset to Defaults").items(&["Reset to Factory"]),
             Menu::Status => Screen::new("status", "Status")

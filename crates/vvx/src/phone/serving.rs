@@ -107,7 +107,8 @@ impl Running {
 
     /// Takes in what happened to the server's streams, and answers what can be answered.
     pub(super) fn serve(&mut self, now: Time, input: &Input, parts: &mut Parts, out: &mut Outbox) {
-        if !self.web.is_listening() {
+        // A server that listens no more may still owe answers, or a restart.
+        if !self.web.is_listening() && self.web.wake_at().is_none() {
             return;
         }
         if let Input::Stream(id, event) = input

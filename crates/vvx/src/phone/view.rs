@@ -154,6 +154,8 @@ pub enum Menu {
     Settings,
     /// Settings > Basic.
     Basic,
+    /// Settings > Basic > Preferences.
+    Preferences,
     /// Settings > Basic > Device Lock.
     DeviceLock,
     /// Settings > Features.
@@ -170,6 +172,37 @@ pub enum Menu {
     Reset,
     /// Settings > Status.
     Status,
+}
+
+/// How the phone's own web server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebMode {
+    /// With TLS and without.
+    Both,
+    /// With TLS only.
+    Secure,
+    /// Without TLS only.
+    Plain,
+}
+
+impl WebMode {
+    /// As the menu has it.
+    pub fn label(self) -> &'static str {
+        match self {
+            WebMode::Both => "HTTP/HTTPS",
+            WebMode::Secure => "HTTPS Only",
+            WebMode::Plain => "HTTP Only",
+        }
+    }
+
+    /// The one behind it.
+    pub fn next(self) -> WebMode {
+        match self {
+            WebMode::Both => WebMode::Secure,
+            WebMode::Secure => WebMode::Plain,
+            WebMode::Plain => WebMode::Both,
+        }
+    }
 }
 
 /// Why a new lock code is asked for.
@@ -226,6 +259,13 @@ pub enum View {
         is_on: bool,
         /// Its administrator mode.
         is_admin: bool,
+    },
+    /// The phone's own web server; not saved yet.
+    WebServer {
+        /// Whether it listens.
+        is_on: bool,
+        /// How.
+        mode: WebMode,
     },
     /// The user's own state.
     MyStatus,

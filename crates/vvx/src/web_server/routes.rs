@@ -51,6 +51,8 @@ pub struct Pending {
     waits: Vec<(StreamId, Wait)>,
     dial_on: Option<DialOn>,
     start: Option<(Time, Start)>,
+    /// Whether it waits for calls to end.
+    waits_for_calls: bool,
     /// A word that shows for a moment while the phone is on its way out of a state.
     pub passing: Option<(Time, service::Word)>,
 }
@@ -70,12 +72,16 @@ impl Pending {
     pub fn start_again(&mut self, start: Start, now: Time) {
         if self.start.is_none_or(|(_, known)| known != Start::Factory) {
             self.start = Some((now + START_AFTER, start));
+            self.waits_for_calls = false;
         }
     }
 
-    /// Whether the phone is about to start again.
-    pub fn is_starting(&self) -> bool {
-        self.start.is_some()
+    /// The phone will start again as soon as nobody talks.
+    pub fn start_when_idle(&mut self, now: Time) {
+        if self.start.is_none() {
+            self.start = Some((now + START_AFTER, Start::Again));
+            self.waits_for_calls = true;
+        }
     }
 
     /// When it wants to be woken.
@@ -99,7 +105,11 @@ pub fn serve(web: &mut WebServer, asked: &Asked, desk: &mut Desk<'_>) -> Reply {
 /// Goes on with what waits: answers that are due now, and what the phone promised.
 pub fn go_on(web: &mut WebServer, desk: &mut Desk<'_>) {
     if let Some((_, start)) = web.pending.start.take_if(|(at, _)| *at <= desk.now()) {
-        desk.start_again(start);
+        if web.pending.waits_for_calls && !desk.calls().is_empty() {
+            web.pending.start = Some((desk.now() + START_AFTER, start));
+        } else {
+            desk.start_again(start);
+        }
     }
     send_digits(&mut web.pending, desk);
     for (stream, mut wait) in std::mem::take(&mut web.pending.waits) {
@@ -210,26 +220,26 @@ fn look(web: &mut WebServer, asked: &Asked, visitor: &Visitor, desk: &mut Desk<'
     let query = Form::parse(request.uri().query().unwrap_or_default().as_bytes());
     match request.uri().path() {
         "/Settings/lyncSignInStatus" => text(service::word(web, desk).spelled()),
+        path if !is_one(path) => not_found(),
+        _ if visitor.role == Role::User => forbidden("Only the administrator may see this."),
         "/Settings/lyncCachedCredentials" => service::cached_credentials(desk),
         "/Utilities/LyncStatusXml" => service::status(desk),
         "/Diagnostics/log" => exports::log(&query, desk),
         capture::PATH => capture::look(&query, capture::accepted(request.headers()), desk),
-        path if settings::page(path).is_none() && !exports::is_one(path) && !pages::is_one(path) => {
-            not_found()
-        }
-        _ if visitor.role == Role::User => forbidden("Only the administrator may see this."),
-        path if settings::page(path).is_some() => {
-            if let Some(refused) = from_index(request.headers(), visitor, desk) {
-                return refused;
-            }
-            match settings::page(path) {
-                Some(page) => pages::settings(page, web, desk),
-                None => not_found(),
-            }
-        }
         path if exports::is_one(path) => exports::look(path, &query, desk),
-        path => pages::look(path, desk),
+        path => match (settings::page(path), from_index(request.headers(), visitor, desk)) {
+            (None, _) => pages::look(path, desk),
+            (Some(_), Some(refused)) => refused,
+            (Some(page), None) => pages::settings(page, web, desk),
+        },
     }
+}
+
+/// Whether there is anything to look at.
+fn is_one(path: &str) -> bool {
+    let own =
+        ["/Settings/lyncCachedCredentials", "/Utilities/LyncStatusXml", "/Diagnostics/log", capture::PATH];
+    own.contains(&path) || settings::page(path).is_some() || exports::is_one(path) || pages::is_one(path)
 }
 
 /// What changes something. Who asks may, and the request is no forgery.

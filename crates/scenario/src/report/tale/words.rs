@@ -87,6 +87,7 @@ pub(super) const HAPPENINGS: &[(&str, &str)] = &[
     ("locked", "is locked: {}"),
     ("unlocked", "is unlocked: {}"),
     ("wrong-lock-code", "a wrong lock code was typed: {}"),
+    ("message-pushed", "shows a message that somebody pushed to it: {}"),
     ("factory-reset", "has forgotten everything: {}"),
     ("call-placed", "calls somebody: {}"),
     ("call-rings", "rings: {}"),

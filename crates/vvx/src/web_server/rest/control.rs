@@ -44,7 +44,7 @@ pub fn act(verb: &str, data: &Value, web: &mut WebServer, desk: &mut Desk<'_>) -
         "skype/signOut" => {
             desk.sign_out();
         }
-        "safeReboot" | "safeRestart" => web.pending.start_again(Start::Again, now),
+        "safeReboot" | "safeRestart" => web.pending.start_when_idle(now),
         "updateConfiguration" => desk.update_configuration(),
         "factoryReset" => web.pending.start_again(Start::Factory, now),
         "configReset" => {

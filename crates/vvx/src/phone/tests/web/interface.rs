@@ -26,6 +26,31 @@ fn a_phone_listens_only_when_it_is_told_to() {
 }
 
 #[test]
+fn the_menu_of_the_phone_switches_its_web_server_on() {
+    let mut bench = Bench::booted();
+    for key in ["Settings", "Advanced"] {
+        bench.press(key);
+    }
+    bench.fill("password", "456");
+    for key in ["Enter", "Administration Settings", "Web Server Configuration", "Web Server"] {
+        bench.press(key);
+    }
+    assert_eq!(bench.screen().id, "web-server");
+    assert_eq!(bench.screen().lines[1].text(), "Web Config Mode: HTTPS Only");
+    for key in ["Web Config Mode", "Web Config Mode", "Save Config"] {
+        bench.press(key);
+    }
+    assert_eq!(bench.phone.state(), PhoneState::Booting, "such settings take a restart");
+    bench.run(180);
+    assert_eq!(bench.ports, [80, 443]);
+    bench.configure(&[("up.screenCapture.enabled", "1")]);
+    for key in ["Settings", "Basic", "Preferences", "Screen Capture"] {
+        bench.press(key);
+    }
+    assert_eq!(bench.phone.parameter("up.screenCapture.value"), Some(("1".to_owned(), "local")));
+}
+
+#[test]
 fn the_device_certificate_is_the_same_after_every_start() {
     let before = Bench::booted().phone.device_certificate().expect("a certificate");
     let certificate = pki::Certificate::read(&before).expect("it can be read");
@@ -99,6 +124,7 @@ fn the_user_looks_and_changes_nothing() {
     assert!(tool.get("/home.htm").contains("VVX 600"));
     assert_eq!(tool.status(Method::GET, "/provConf.htm"), 403);
     assert_eq!(tool.status(Method::GET, "/Utilities/configuration/phoneBackup"), 403);
+    assert_eq!(tool.status(Method::GET, "/Diagnostics/log?value=app"), 403);
     assert_eq!(tool.status(Method::POST, "/form-submit/Restart"), 403);
 }
 
@@ -250,4 +276,38 @@ fn software_versions_are_told_in_the_shapes_that_tools_cut_up() {
     assert!(hardware.contains("HARDWARE_ID=3111-00600-001;HARDWARE_REV=A"), "{hardware}");
     let versions = tool.get("/Utilities/softwareUpgrade/getAvailableVersions?type=plcmserver&_=1");
     assert!(versions.contains("<PHONE_IMAGE><Version>5.9.6.2327</Version><Path>"), "{versions}");
+}
+
+/// Pages to look at: `GALLERY_DIR=… cargo test -p vvx pages_to_look_at`.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "writes pages for people, and only when told where")]
+fn pages_to_look_at() {
+    let Ok(folder) = std::env::var("GALLERY_DIR") else { return };
+    let captures = [("up.screenCapture.enabled", "1"), ("up.screenCapture.value", "1")];
+    let mut tool = Tool::new(NEW, &captures);
+    let keep = |name: &str, body: &[u8]| std::fs::write(format!("{folder}/{name}"), body).expect("room");
+    keep("login.htm", tool.get("/index.htm").as_bytes());
+    tool.log_in(ADMIN);
+    for name in [
+        "index.htm",
+        "home.htm",
+        "provConf.htm",
+        "webConf.htm",
+        "lyncSignIn.htm",
+        "screen.htm",
+        "files.htm",
+        "appLog.htm",
+        "phone.htm",
+        "password.htm",
+        "style.css",
+        "app.js",
+        "login.js",
+        "captureScreen/mainScreen",
+        "Settings/lyncSignInStatus",
+        "Diagnostics/log?value=app",
+    ] {
+        let answer = tool.ask(Method::GET, &format!("/{name}"), "");
+        let name = name.split('?').next().expect("a name").replace('/', "_");
+        keep(&name, answer.body());
+    }
 }

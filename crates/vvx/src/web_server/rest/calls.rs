@@ -74,7 +74,7 @@ pub fn act(verb: &str, data: &Value, desk: &mut Desk<'_>) -> Outcome {
                 "ignoreCall" => desk.ignore(call),
                 "transferCall" => {
                     let to = text_of(data, "TransferDest").ok_or(Status::InvalidInput)?;
-                    desk.transfer(call, TransferTo::Address(to))
+                    desk.transfer(call, &TransferTo::Address(to))
                 }
                 _ => return Err(Status::NotSupported),
             }

@@ -6,3 +6,4 @@ mod flash;
 mod ladders;
 mod refusals;
 mod tidy;
+mod wire;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bounds;
+mod calling;
 mod policy;
 mod proving;
 mod refusing;

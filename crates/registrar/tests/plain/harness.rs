@@ -194,6 +194,12 @@ impl Pool {
         self.mail.remove(&way).unwrap_or_default()
     }
 
+    /// Every datagram that left, wherever to.
+    pub fn all_datagrams(&mut self) -> Vec<Bytes> {
+        let ways: Vec<Way> = self.mail.keys().copied().filter(|way| matches!(way, Way::Udp(_))).collect();
+        ways.into_iter().flat_map(|way| self.octets(way)).collect()
+    }
+
     /// The messages among it.
     pub fn messages(&mut self, way: Way) -> Vec<Message> {
         let octets = self.octets(way);

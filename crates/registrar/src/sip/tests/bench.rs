@@ -21,7 +21,7 @@ use crate::accounts::{Account, Accounts, PasswordCost};
 use crate::faults::Faults;
 use crate::published::{Certificate, Published};
 use crate::registrar::Parts;
-use crate::setup::Setup;
+use crate::setup::{PlainSip, Setup};
 use crate::sip::FrontEnd;
 use crate::sip::inner::Inner;
 
@@ -61,6 +61,11 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new() -> Bench {
+        Bench::of(None)
+    }
+
+    /// A pool that serves ordinary user agents too, or none.
+    pub(super) fn of(plain_sip: Option<PlainSip>) -> Bench {
         let crypto = Crypto::Seeded;
         let mut random = Random::named(7, "pool");
         let life = Duration::from_secs(3650 * 86_400);
@@ -72,7 +77,9 @@ impl Bench {
         let unused = Authority::new("Unused", crypto, &mut random, wall(), life);
         let clock = WallClock::new(wall(), Time::ZERO);
         let address = [192, 0, 2, 20].into();
-        let setup = Setup::new("pool", HOST, address, clock, Random::named(7, "unused"), tls.clone(), unused);
+        let mut setup =
+            Setup::new("pool", HOST, address, clock, Random::named(7, "unused"), tls.clone(), unused);
+        setup.plain_sip = plain_sip;
         let mut bench = Bench {
             now: Time::ZERO,
             accounts: Accounts::new(

@@ -33,5 +33,5 @@ pub use accounts::{Account, Accounts, DigestKeys, Home, PasswordCost, PasswordHa
 pub use faults::{Exchange, Faults};
 pub use published::Published;
 pub use registrar::{Parts, Registrar};
-pub use setup::{IdentityService, PlainSip, Setup};
+pub use setup::{DigestOffer, IdentityService, PlainSip, Setup};
 pub use sip::inner::InnerKey;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use net::tls::{ServerTls, Trust};
 use net::{Crypto, Random, WallClock};
 use pki::Authority;
+use sip::digest::Algorithm;
 
 use crate::accounts::{Account, PasswordCost};
 use crate::sip::inner::InnerKey;
@@ -93,12 +94,43 @@ pub struct PlainSip {
     pub ws: Option<u16>,
     /// SIP over WebSocket over TLS.
     pub wss: Option<u16>,
+    /// Which proofs of a password are asked for.
+    pub digest: DigestOffer,
+}
+
+/// Which digest algorithms a pool offers. RFC 8760 wants a client to skip what it does not know, but older ones give up
+/// at the first challenge that is not MD5, wherever it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestOffer {
+    /// SHA-256 and behind it MD5 (RFC 8760 §2.4).
+    Both,
+    /// MD5 alone.
+    Md5,
+    /// SHA-256 alone.
+    Sha256,
+}
+
+impl DigestOffer {
+    /// The algorithms, the preferred one first.
+    pub fn algorithms(self) -> Vec<Algorithm> {
+        match self {
+            DigestOffer::Both => vec![Algorithm::SHA_256, Algorithm::MD5],
+            DigestOffer::Md5 => vec![Algorithm::MD5],
+            DigestOffer::Sha256 => vec![Algorithm::SHA_256],
+        }
+    }
 }
 
 impl PlainSip {
-    /// The usual ports: 5060 for UDP and TCP, TLS shared, and 5066 and 7443, which no standard names, for WebSocket.
-    pub const USUAL: PlainSip =
-        PlainSip { udp: Some(5060), tcp: Some(5060), tls: true, ws: Some(5066), wss: Some(7443) };
+    /// Both digests, and the usual ports: 5060 for UDP and TCP, TLS shared, and 5066 and 7443, which no standard names, for WebSocket.
+    pub const USUAL: PlainSip = PlainSip {
+        udp: Some(5060),
+        tcp: Some(5060),
+        tls: true,
+        ws: Some(5066),
+        wss: Some(7443),
+        digest: DigestOffer::Both,
+    };
 }
 
 impl Setup {

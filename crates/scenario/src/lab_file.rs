@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 pub use identity::{ConditionalAccess, Identity, Profile, Rule};
 pub use people::{Person, PersonKind, Role, SecondFactorKind, Secret};
 pub use phones::Phone;
-pub use pool::{PhoneLock, Policies, Pool};
+pub use pool::{DigestOffer, PhoneLock, Policies, Pool};
 pub use sites::{Dhcp, Link, Site};
 
 use net::Wall;

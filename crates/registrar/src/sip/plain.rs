@@ -31,7 +31,7 @@ use super::{FrontEnd, Turn};
 use crate::accounts::normal;
 use crate::ledger::WriteId;
 use crate::registrar::Parts;
-use crate::setup::{PlainSip, Setup};
+use crate::setup::{DigestOffer, PlainSip, Setup};
 
 /// The longest datagram that is read as a message; no real one comes near.
 pub const DATAGRAM_OCTETS: usize = 65_535;
@@ -40,6 +40,7 @@ pub const DATAGRAM_OCTETS: usize = 65_535;
 #[derive(Debug)]
 pub(super) struct Plain {
     ports: Option<PlainSip>,
+    address: std::net::IpAddr,
     /// Drawn when it is first needed, so that a pool which nobody calls draws nothing.
     secrets: Option<Secrets>,
     /// Transactions of every method but INVITE.
@@ -88,6 +89,7 @@ impl Plain {
     pub(super) fn new(setup: &Setup) -> Plain {
         Plain {
             ports: setup.plain_sip,
+            address: setup.address,
             secrets: None,
             transactions: Servers::new(Timers::RFC3261),
             waiting: BTreeMap::new(),
@@ -118,9 +120,11 @@ impl Plain {
     }
 
     pub(super) fn secrets(&mut self, parts: &mut Parts<'_>) -> &mut Secrets {
+        let own_hosts = [parts.domain.to_owned(), parts.host.to_owned(), self.address.to_string()];
+        let offer = self.ports.map_or(DigestOffer::Both, |ports| ports.digest);
         self.secrets.get_or_insert_with(|| {
             let mut random = parts.random.fork("plain SIP");
-            let guard = Guard::new(parts.domain, random.bytes());
+            let guard = Guard::new(own_hosts, offer, random.bytes());
             let tokens = Tokens::new(parts.tls.credentials.key.secret_der(), random.bytes());
             Secrets { guard, tokens, random }
         })

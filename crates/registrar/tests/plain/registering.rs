@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registrar::{Exchange, events};
+use registrar::{DigestOffer, Exchange, PlainSip, events};
 use sip::Message;
 use sip::digest::{Challenge, Hash, Login};
 
@@ -42,6 +42,34 @@ fn a_challenge_offers_sha_256_before_md5() {
     let hashes: Vec<Hash> = offers.iter().map(|offer| offer.algorithm.hash).collect();
     assert_eq!(hashes, [Hash::Sha256, Hash::Md5]);
     assert!(offers.iter().all(|offer| offer.realm == DOMAIN && offer.qop.len() == 2 && !offer.stale));
+}
+
+#[test]
+fn a_pool_that_offers_md5_alone_asks_for_nothing_else() {
+    let mut setup = setup();
+    setup.plain_sip = Some(PlainSip { digest: DigestOffer::Md5, ..PlainSip::USUAL });
+    let mut pool = Pool::of(setup);
+    let mut desk = Agent::udp(ALICE, "10.20.2.1:5060");
+    let draft = desk.register();
+    desk.send(&mut pool, &draft);
+    let answer = desk.hear(&mut pool);
+    assert_eq!(answer.headers("WWW-Authenticate").count(), 1);
+    registered(&mut pool, desk);
+}
+
+#[test]
+fn a_proof_for_the_pools_address_counts_and_one_for_elsewhere_does_not() {
+    let mut pool = Pool::new();
+    let mut desk = registered(&mut pool, Agent::udp(ALICE, "10.20.2.1:5060"));
+    for (uri, status) in [("sip:192.0.2.20:5060", 200), ("sip:elsewhere.example", 400)] {
+        let mut draft = desk.register();
+        let asked = sip::digest::Asked { method: "REGISTER", uri, body: b"" };
+        for (name, value) in desk.login.answer(&asked) {
+            draft.push(name, &value);
+        }
+        desk.send(&mut pool, &draft);
+        assert_eq!(desk.hear(&mut pool).status(), Some(status), "{uri}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::check;
 use super::identity::ConditionalAccess;
 use crate::yaml::Located;
-use crate::yaml::record::record;
+use crate::yaml::record::{record, words};
 
 record! {
     /// A pool: autodiscover, web tickets, certificates, registration.
@@ -46,6 +46,21 @@ record! {
         "ws" ws: u16 = 5066 => check::plain_port,
         /// The port of SIP over WebSocket over TLS.
         "wss" wss: u16 = 7443 => check::plain_port,
+        /// Which proofs of a password it asks for: `both`, `md5`, `sha-256`. Older softphones give up at a challenge that
+        /// is not MD5.
+        "digest" digest: DigestOffer = DigestOffer::Both,
+    }
+}
+
+words! {
+    /// Which digest algorithms a pool offers.
+    "a digest offer" pub enum DigestOffer {
+        /// SHA-256 first, then MD5.
+        "both" Both,
+        /// MD5 alone.
+        "md5" Md5,
+        /// SHA-256 alone.
+        "sha-256" Sha256,
     }
 }
 

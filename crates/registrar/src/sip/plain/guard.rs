@@ -3,10 +3,11 @@
 //! A stranger hears the same, and as soon, whether a name is known, has no password, or another one.
 
 use net::Time;
-use sip::Message;
 use sip::digest::{Asked, Challenge, Qop, Server, ServerSetup, Verdict};
+use sip::{Message, Uri};
 
 use crate::accounts::Accounts;
+use crate::setup::DigestOffer;
 
 /// Why a request proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,17 +38,21 @@ impl Denial {
 #[derive(Debug)]
 pub struct Guard {
     server: Server,
+    /// What the pool is called: its domain, its host name, its address.
+    own_hosts: [String; 3],
 }
 
 impl Guard {
-    /// A guard of a domain whose nonces are signed by `secret`, drawn at each start: nonces from before are stale.
-    pub fn new(domain: &str, secret: [u8; 32]) -> Guard {
+    /// A guard of the domain that is the first of `own_hosts`, whose nonces are signed by `secret`, drawn at each start: nonces from before are stale.
+    pub fn new(own_hosts: [String; 3], offer: DigestOffer, secret: [u8; 32]) -> Guard {
+        let [domain, ..] = &own_hosts;
         let mut setup = ServerSetup::of(domain);
+        setup.algorithms = offer.algorithms();
         setup.qop = vec![Qop::Auth, Qop::AuthInt];
-        Guard { server: Server::new(setup, secret) }
+        Guard { server: Server::new(setup, secret), own_hosts }
     }
 
-    /// The challenges of one 401 or 407: SHA-256 first, then MD5 for those who know no better.
+    /// The challenges of one 401 or 407, one for each algorithm that is offered.
     pub fn challenges(&mut self, now: Time, is_stale: bool) -> Vec<Challenge> {
         self.server.challenges(now, is_stale)
     }
@@ -77,7 +82,15 @@ impl Guard {
         let account = accounts.find(&address);
         let keys = account.and_then(|account| account.digest.as_ref());
         let key = keys.and_then(|keys| keys.of(name, credentials.algorithm.hash));
-        let uri = request.uri().map_or("", |uri| uri.as_str());
+        // Some clients write where they send to in place of what they ask for (RFC 7616 §3.4.6 would refuse them). A proof
+        // counts once, so that nobody gains by it.
+        let theirs = Uri::parse(&credentials.uri).ok();
+        let is_ours =
+            theirs.is_some_and(|uri| self.own_hosts.iter().any(|own| own.eq_ignore_ascii_case(uri.host)));
+        let uri = match is_ours {
+            true => credentials.uri.as_str(),
+            false => request.uri().map_or("", |uri| uri.as_str()),
+        };
         let asked = Asked { method: request.method(), uri, body: &request.body() };
         match (self.server.judge(now, &asked, &credentials, key), account) {
             (Verdict::Good, Some(account)) => Ok(account.address.clone()),

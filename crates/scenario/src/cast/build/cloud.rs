@@ -16,7 +16,7 @@ use super::{
     server_credentials, signing_keys,
 };
 use crate::cast::certified::{self, pool_host};
-use crate::lab_file::{PersonKind, Pool, Profile, Role};
+use crate::lab_file::{DigestOffer, PersonKind, Pool, Profile, Role};
 
 /// For how many seconds the lab's DNS records may be remembered.
 const TTL: u32 = 300;
@@ -244,6 +244,11 @@ impl<W: World<Actor>> Builder<'_, W> {
                 tls: plain.tls,
                 ws: port(plain.ws),
                 wss: port(plain.wss),
+                digest: match plain.digest {
+                    DigestOffer::Both => registrar::DigestOffer::Both,
+                    DigestOffer::Md5 => registrar::DigestOffer::Md5,
+                    DigestOffer::Sha256 => registrar::DigestOffer::Sha256,
+                },
             }
         });
         self.add(name, Actor::Registrar(Box::new(Registrar::new(setup))), segment);

@@ -72,7 +72,7 @@ impl Guard {
         account: &Account<'_>,
         secret: [u8; 32],
         now: Time,
-    ) -> Result<(), Response<Bytes>> {
+    ) -> Result<(), Box<Response<Bytes>>> {
         let setup = &self.setup;
         let digest = self.digest.get_or_insert_with(|| Server::new(setup.clone(), secret));
         let given = authorization(request.headers()).unwrap_or_default();
@@ -91,7 +91,7 @@ impl Guard {
                 Verdict::Good => return Ok(()),
                 Verdict::OtherUri => {
                     let why = "The credentials are for another address.";
-                    return Err(refusal(StatusCode::BAD_REQUEST, why));
+                    return Err(refusal(StatusCode::BAD_REQUEST, why).into());
                 }
                 Verdict::Stale(_) => is_stale = true,
                 Verdict::Wrong | Verdict::NotOffered => {}
@@ -102,6 +102,6 @@ impl Guard {
             response = with(response, header::WWW_AUTHENTICATE, &challenge.to_string());
         }
         let basic = format!("Basic realm=\"{}\"", setup.realm);
-        Err(with(response, header::WWW_AUTHENTICATE, &basic))
+        Err(with(response, header::WWW_AUTHENTICATE, &basic).into())
     }
 }

@@ -35,7 +35,7 @@ pub fn serve(web: &mut WebServer, asked: &Asked, desk: &mut Desk<'_>) -> Respons
         // Who brings nothing is asked; who brings what is wrong is sent away.
         let brought = asked.request.headers().contains_key(header::AUTHORIZATION);
         let is_wrong = brought && !is_stale && refused.status() == StatusCode::UNAUTHORIZED;
-        return if is_wrong { forbidden("(403) Forbidden") } else { refused };
+        return if is_wrong { forbidden("(403) Forbidden") } else { *refused };
     }
     if !matches!(*asked.request.method(), Method::GET | Method::HEAD) {
         return bad_method("GET, HEAD");

@@ -79,7 +79,7 @@ pub fn serve(web: &mut WebServer, asked: &Asked, desk: &mut Desk<'_>) -> Respons
     }
     let secret = web.access.secret();
     if let Err(refused) = web.guards.push.admit(&asked.request, &account, secret, desk.now()) {
-        return refused;
+        return *refused;
     }
     if asked.request.method() != Method::POST {
         return bad_method("POST");

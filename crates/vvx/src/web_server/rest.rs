@@ -100,7 +100,7 @@ pub fn serve(web: &mut WebServer, asked: &Asked, desk: &mut Desk<'_>) -> Reply {
     let account = Account { name: ADMIN, password: rules.admin_password() };
     let secret = web.access.secret();
     if let Err(refused) = web.guards.rest.admit(&asked.request, &account, secret, now) {
-        return Reply::Now(refused);
+        return Reply::Now(*refused);
     }
     if rules.is_default() && desk.firmware().has(Feature::NewPassword) {
         return Reply::Now(envelope(Err(Status::DefaultPassword)));

@@ -3,6 +3,7 @@
 mod captures;
 mod determinism;
 mod flash;
+mod hostile;
 mod ladders;
 mod refusals;
 mod tidy;

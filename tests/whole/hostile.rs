@@ -1,6 +1,12 @@
 //! What a lab on real sockets takes from strangers: torture messages at every port, and ten thousand connections that
 //! say next to nothing, beside a phone that must still sign in.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "strangers have sockets, processes and clocks of their own"
+)]
+
 #[path = "../../crates/sip/tests/support/files.rs"]
 #[expect(dead_code, reason = "the tests of messages alone read files as messages")]
 mod files;

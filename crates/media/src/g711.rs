@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn sound_is_never_more_than_a_step_away_and_never_turns_around() {
-        let laws: [(fn(i16) -> u8, fn(u8) -> i16); 2] = [(to_ulaw, from_ulaw), (to_alaw, from_alaw)];
+        type Law = (fn(i16) -> u8, fn(u8) -> i16);
+        let laws: [Law; 2] = [(to_ulaw, from_ulaw), (to_alaw, from_alaw)];
         for (encode, decode) in laws {
             let mut last = i16::MIN;
             for sample in (i16::MIN..=i16::MAX).step_by(7) {

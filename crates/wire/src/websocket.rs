@@ -51,9 +51,10 @@ impl Write for Pipe {
     }
 }
 
-/// Decides over a request: it must offer the subprotocol.
+/// Decides over a request: it must offer the subprotocol. What it gives back is tungstenite's to say.
 type Judge = fn(&Request, Response) -> Result<Response, ErrorResponse>;
 
+#[expect(clippy::result_large_err, reason = "the shape is tungstenite's")]
 fn judge(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
     let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter();
     let has_sip = offered
@@ -71,7 +72,7 @@ fn judge(request: &Request, mut response: Response) -> Result<Response, ErrorRes
 }
 
 enum State {
-    Shaking(MidHandshake<ServerHandshake<Pipe, Judge>>, usize),
+    Shaking(Box<MidHandshake<ServerHandshake<Pipe, Judge>>>, usize),
     Up(Box<Socket<Pipe>>),
     Over(Pipe),
 }
@@ -97,7 +98,7 @@ impl WebSocket {
             .read_buffer_size(4096);
         let judge: Judge = judge;
         let state = match tungstenite::accept_hdr_with_config(Pipe::default(), judge, Some(config)) {
-            Err(HandshakeError::Interrupted(shaking)) => State::Shaking(shaking, 0),
+            Err(HandshakeError::Interrupted(shaking)) => State::Shaking(Box::new(shaking), 0),
             // Nothing was sent yet, so that it can neither be done nor have failed.
             Ok(_) | Err(HandshakeError::Failure(_)) => State::Over(Pipe::default()),
         };
@@ -122,7 +123,7 @@ impl WebSocket {
                         self.read(&mut arrived)?;
                     }
                     Err(HandshakeError::Interrupted(shaking)) => {
-                        self.state = Some(State::Shaking(shaking, got));
+                        self.state = Some(State::Shaking(Box::new(shaking), got));
                     }
                     Err(HandshakeError::Failure(why)) => {
                         self.state = Some(State::Over(refusal(&why)));

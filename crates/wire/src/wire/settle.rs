@@ -340,8 +340,12 @@ impl<N: Node> Wire<N> {
                 if self.ground.is_provisional(datagram.to.ip()) {
                     datagram.to.set_ip(Ipv4Addr::BROADCAST.into());
                 }
+                // What the lab's own actors sent was told when they sent it.
+                let is_own = self.ground.is_provisional(datagram.from.ip())
+                    || datagram.from.ip().is_unspecified()
+                    || self.owner_of(datagram.from.ip()).is_some();
                 if let Some(tracer) = &self.shared.tracer
-                    && !self.ground.has(datagram.from.ip())
+                    && !is_own
                 {
                     tracer.datagram(self.now, datagram.from, datagram.to, &datagram.payload);
                 }

@@ -18,9 +18,12 @@ use running::{Lab, Program, Said, here};
 
 type Told = Result<(), Failed>;
 
+/// A test's name, the program that it needs, and what it does with it.
+type Peer = (&'static str, &'static str, fn(&Lab) -> Told);
+
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
-    let trials: [(&str, &str, fn(&Lab) -> Told); 9] = [
+    let trials: [Peer; 9] = [
         ("dig_resolves_over_udp_and_tcp", "dig", resolves),
         ("openssl_verifies_the_chain_and_its_revocation_list", "openssl", verifies),
         ("curl_reads_discovery_and_drives_a_phone_over_rest", "curl", drives_a_phone),

@@ -99,7 +99,30 @@ fn verifies(lab: &Lab) -> Told {
     let sip = format!("{}:5061", lab.address("fe"));
     let verify = ["-verify_hostname", "fe.contoso.example", "-verify_return_error", "-CAfile", &pool_root];
     let said = Program::new("openssl").args(["s_client", "-connect", &sip]).args(verify).run();
-    must_say(&said, &["Verify return code: 0 (ok)"])
+    must_say(&said, &["Verify return code: 0 (ok)"])?;
+    is_not_revoked(lab, "identity", "public-root", &lab.address("pki"), "/public-root/ocsp")?;
+    is_not_revoked(lab, "fe", "fe-root", &lab.address("fe"), "/pki/pool-root/ocsp")
+}
+
+/// Asks the authority itself, at the address that stands in the certificate.
+fn is_not_revoked(lab: &Lab, server: &str, authority: &str, at: &str, path: &str) -> Told {
+    let (root, leaf) = (lab.root(authority), lab.root(server));
+    let url = format!("http://{at}:80{path}");
+    let said = Program::new("openssl")
+        .args(["ocsp", "-issuer", &root, "-cert", &leaf, "-CAfile", &root, "-url", &url, "-resp_text"])
+        .run();
+    must_say(&said, &["Response verify OK", ": good"])?;
+    let list = lab.folder("crl").join(format!("{authority}.crl"));
+    let url = url.replace("/ocsp", ".crl");
+    let said = Program::new("curl").args(["-sS", "-f", "-o"]).arg(&list).arg(&url).run();
+    if said.status != Some(0) {
+        return fail(format!("{url}: {}", said.text));
+    }
+    let said = Program::new("openssl")
+        .args(["crl", "-inform", "DER", "-noout", "-CAfile", &root, "-in"])
+        .arg(&list)
+        .run();
+    must_say(&said, &["verify OK"])
 }
 
 fn drives_a_phone(lab: &Lab) -> Told {

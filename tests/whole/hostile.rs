@@ -30,6 +30,7 @@ use scenario::director::Director;
 use scenario::language::Story;
 use scenario::mistakes::Colour;
 use scenario::report::Outcome;
+use tokio_tungstenite::tungstenite;
 use whole::house::{Shelf, root};
 use whole::telling::{story, story_of};
 use wire::{Setup, Speed, Wire};
@@ -398,6 +399,44 @@ fn a_phone_signs_in_beside_ten_thousand_slow_connections() {
     if let Some(failure) = outcome.failure {
         panic!("\n{failure}");
     }
+}
+
+/// Opens a WebSocket at the pool with these subprotocols; what the handshake came to.
+fn open_websocket(
+    at: SocketAddr,
+    protocols: &str,
+) -> Result<tungstenite::WebSocket<std::net::TcpStream>, tungstenite::http::StatusCode> {
+    use tungstenite::client::IntoClientRequest as _;
+    let stream = std::net::TcpStream::connect(at).expect("the pool accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+    let mut request = format!("ws://{at}/").into_client_request().expect("a request");
+    if !protocols.is_empty() {
+        request.headers_mut().insert("sec-websocket-protocol", protocols.parse().expect("a header"));
+    }
+    match tungstenite::client(request, stream) {
+        Ok((socket, answer)) => {
+            assert_eq!(answer.headers()["sec-websocket-protocol"], "sip");
+            Ok(socket)
+        }
+        Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(answer))) => Err(answer.status()),
+        Err(why) => panic!("{why}"),
+    }
+}
+
+#[test]
+fn a_browser_speaks_sip_over_websocket_and_who_does_not_is_told_so() {
+    let lab = Living::start();
+    let at = lab.at(5066);
+    let mut socket = open_websocket(at, "chat, sip").unwrap_or_else(|status| panic!("refused: {status}"));
+    for number in 0..3 {
+        let question = options(at, "WS", at, number);
+        socket.send(tungstenite::Message::text(String::from_utf8(question).expect("text"))).expect("sent");
+        let answer = socket.read().expect("an answer").into_text().expect("text").to_string();
+        assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+        assert!(answer.contains(&format!("probe-{number}@")), "one message, one frame: {answer}");
+    }
+    assert_eq!(open_websocket(at, "chat").err().map(|status| status.as_u16()), Some(400));
+    assert_eq!(open_websocket(at, "").err().map(|status| status.as_u16()), Some(400));
 }
 
 #[test]

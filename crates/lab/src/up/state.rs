@@ -8,6 +8,9 @@ use identity::SigningKeys;
 
 use crate::files;
 
+/// Held as long as the lab runs.
+const LOCK: &str = "lock";
+
 /// The files of the folder.
 const DISKS: &str = "disks.redb";
 const SEED: &str = "seed";
@@ -25,12 +28,21 @@ pub struct State {
     pub seed: u64,
     /// What the control API wants to hear.
     pub token: String,
+    /// Whoever else opens the folder is refused as long as this is held.
+    _lock: fs::File,
 }
 
 impl State {
     /// Opens the folder, or makes it. `fresh` forgets what an earlier lab kept there.
     pub fn open(folder: &Path, fresh: bool) -> Result<State, String> {
         let folder = folder.to_owned();
+        // Before anything else: a running lab's token and disks are not this one's to change.
+        let path = folder.join(LOCK);
+        let lock = files::open_secret(&path)?;
+        lock.try_lock().map_err(|why| match why {
+            fs::TryLockError::WouldBlock => format!("{}: another lab is using this state", folder.display()),
+            fs::TryLockError::Error(why) => format!("{}: cannot be locked: {why}", path.display()),
+        })?;
         if fresh {
             // Only what is ours; a folder that was named by mistake loses nothing else.
             for file in [DISKS, SEED, KEYS, TOKEN] {
@@ -58,7 +70,7 @@ impl State {
             text
         });
         files::write_secret(&folder.join(TOKEN), format!("{token}\n").as_bytes())?;
-        Ok(State { folder, seed, token })
+        Ok(State { folder, seed, token, _lock: lock })
     }
 
     /// The file of the actors' disks.

@@ -65,7 +65,7 @@ fn purpose(kind: Kind, transport: Transport, port: u16) -> &'static str {
         (Kind::Pool, _, 5060) => "SIP over TCP",
         (Kind::Pool, _, 5061) => "SIP over TLS, TLS-DSK and digest",
         (Kind::Pool, ..) => "SIP over WebSocket",
-        (Kind::Other, ..) => "",
+        (Kind::Authority, ..) => "the public authority's root, revocation list and OCSP",
     }
 }
 
@@ -77,7 +77,7 @@ enum Kind {
     Dhcp,
     Provisioning,
     Pool,
-    Other,
+    Authority,
 }
 
 fn kind(actor: &Actor) -> Option<Kind> {
@@ -89,8 +89,7 @@ fn kind(actor: &Actor) -> Option<Kind> {
         Actor::Dhcp(_) => Kind::Dhcp,
         Actor::Provisioning(_) => Kind::Provisioning,
         Actor::Registrar(_) => Kind::Pool,
-        #[allow(unreachable_patterns, reason = "further services need no change here to be listed")]
-        _ => Kind::Other,
+        Actor::Authority(_) => Kind::Authority,
     })
 }
 
@@ -242,7 +241,7 @@ fn host(lab: &scenario::lab_file::Lab, name: &str, kind: Kind) -> String {
         Kind::Dns | Kind::Ntp => format!("{name}.{domain}"),
         Kind::Provisioning => format!("prov.{}", name.trim_end_matches(".provisioning")),
         Kind::Dhcp => String::new(),
-        Kind::Other => format!("{name}.{domain}"),
+        Kind::Authority => format!("{name}.{domain}"),
     }
 }
 
@@ -282,8 +281,10 @@ fn lines(
             "browser",
             format!("chromium --host-resolver-rules=\"{rules}\" --ignore-certificate-errors {url}/common/oauth2/deviceauth"),
         ));
-        lines
-            .push(("curl", format!("curl --cacert {root} {resolve} {url}/.well-known/openid-configuration")));
+        lines.push((
+            "curl",
+            format!("curl --cacert {root} {resolve} {url}/common/.well-known/openid-configuration"),
+        ));
     }
     let pool = cast.service("registrar");
     let pool_host = lab.all_pools().first().map(|(_, pool)| pool.host.value.clone()).unwrap_or_default();

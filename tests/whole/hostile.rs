@@ -222,8 +222,7 @@ fn torture_messages_get_their_verdict_by_tcp() {
     let lab = Living::start();
     let at = lab.at(5060);
     torture_streams(at, "TCP", || {
-        let stream = std::net::TcpStream::connect(at).expect("the pool accepts");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        let stream = connect(at);
         let second = stream.try_clone().expect("a second handle");
         (stream, second)
     });
@@ -233,6 +232,21 @@ fn torture_messages_get_their_verdict_by_tcp() {
 fn torture_messages_get_their_verdict_by_tls() {
     let lab = Living::start();
     let at = lab.at(5061);
+    torture_streams(at, "TLS", || {
+        let socket = connect(at);
+        let second = socket.try_clone().expect("a second handle");
+        (secured(socket), second)
+    });
+}
+
+fn connect(at: SocketAddr) -> std::net::TcpStream {
+    let socket = std::net::TcpStream::connect(at).expect("the pool accepts");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+    socket
+}
+
+/// The same with TLS, whoever answers.
+fn secured(socket: std::net::TcpStream) -> StreamOwned<ClientConnection, std::net::TcpStream> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -240,15 +254,9 @@ fn torture_messages_get_their_verdict_by_tls() {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anybody))
         .with_no_client_auth();
-    let config = Arc::new(config);
-    torture_streams(at, "TLS", || {
-        let socket = std::net::TcpStream::connect(at).expect("the pool accepts");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
-        let second = socket.try_clone().expect("a second handle");
-        let name = ServerName::try_from("fe.contoso.example").expect("a name");
-        let session = ClientConnection::new(config.clone(), name).expect("a session");
-        (StreamOwned::new(session, socket), second)
-    });
+    let name = ServerName::try_from("fe.contoso.example").expect("a name");
+    let session = ClientConnection::new(Arc::new(config), name).expect("a session");
+    StreamOwned::new(session, socket)
 }
 
 fn torture_streams<S: Read + Write>(
@@ -402,13 +410,12 @@ fn a_phone_signs_in_beside_ten_thousand_slow_connections() {
 }
 
 /// Opens a WebSocket at the pool with these subprotocols; what the handshake came to.
-fn open_websocket(
+fn open_websocket<S: Read + Write>(
+    stream: S,
     at: SocketAddr,
     protocols: &str,
-) -> Result<tungstenite::WebSocket<std::net::TcpStream>, tungstenite::http::StatusCode> {
+) -> Result<tungstenite::WebSocket<S>, tungstenite::http::StatusCode> {
     use tungstenite::client::IntoClientRequest as _;
-    let stream = std::net::TcpStream::connect(at).expect("the pool accepts");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
     let mut request = format!("ws://{at}/").into_client_request().expect("a request");
     if !protocols.is_empty() {
         request.headers_mut().insert("sec-websocket-protocol", protocols.parse().expect("a header"));
@@ -423,20 +430,30 @@ fn open_websocket(
     }
 }
 
-#[test]
-fn a_browser_speaks_sip_over_websocket_and_who_does_not_is_told_so() {
-    let lab = Living::start();
-    let at = lab.at(5066);
-    let mut socket = open_websocket(at, "chat, sip").unwrap_or_else(|status| panic!("refused: {status}"));
+/// Asks a few questions over a WebSocket: each is one message, and so is each answer.
+fn asks_over_websocket<S: Read + Write>(stream: S, at: SocketAddr, transport: &str) {
+    let socket = open_websocket(stream, at, "chat, sip");
+    let mut socket = socket.unwrap_or_else(|status| panic!("refused: {status}"));
     for number in 0..3 {
-        let question = options(at, "WS", at, number);
-        socket.send(tungstenite::Message::text(String::from_utf8(question).expect("text"))).expect("sent");
+        let question = String::from_utf8(options(at, transport, at, number)).expect("text");
+        socket.send(tungstenite::Message::text(question)).expect("sent");
         let answer = socket.read().expect("an answer").into_text().expect("text").to_string();
         assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
         assert!(answer.contains(&format!("probe-{number}@")), "one message, one frame: {answer}");
     }
-    assert_eq!(open_websocket(at, "chat").err().map(|status| status.as_u16()), Some(400));
-    assert_eq!(open_websocket(at, "").err().map(|status| status.as_u16()), Some(400));
+}
+
+#[test]
+fn a_browser_speaks_sip_over_websocket_and_who_does_not_is_told_so() {
+    let lab = Living::start();
+    let at = lab.at(5066);
+    asks_over_websocket(connect(at), at, "WS");
+    let secure = lab.at(7443);
+    asks_over_websocket(secured(connect(secure)), secure, "WSS");
+    for protocols in ["chat", ""] {
+        let refused = open_websocket(connect(at), at, protocols).err();
+        assert_eq!(refused.map(|status| status.as_u16()), Some(400), "{protocols}");
+    }
 }
 
 #[test]

@@ -42,7 +42,31 @@ pub(super) struct Stream {
     has_waited: bool,
 }
 
+/// The other end of a connection.
+struct Far {
+    /// Who it is, if it is one of the world's actors.
+    node: Option<NodeId>,
+    /// The port that was dialled.
+    port: u16,
+    address: SocketAddr,
+}
+
 impl Stream {
+    fn new(who: NodeId, stream: StreamId, handle: Handle, far: Far, is_up: bool) -> Stream {
+        Stream {
+            who,
+            stream,
+            handle,
+            with: far.node,
+            port: far.port,
+            peer: far.address,
+            is_up,
+            backlog: VecDeque::new(),
+            tries: 0,
+            has_waited: false,
+        }
+    }
+
     pub(super) fn give(&self, order: Order) -> bool {
         self.handle.give(order)
     }
@@ -91,18 +115,8 @@ impl<N: Node> Wire<N> {
         }
         let id = ConnectionId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let (handle, orders) = Handle::new();
-        let state = Stream {
-            who,
-            stream,
-            handle,
-            with: target,
-            port: to.port(),
-            peer: to,
-            is_up: false,
-            backlog: VecDeque::new(),
-            tries: 0,
-            has_waited: false,
-        };
+        let state =
+            Stream::new(who, stream, handle, Far { node: target, port: to.port(), address: to }, false);
         self.streams.insert(id, state);
         self.slot_mut(who).streams.insert(stream, id);
         let cycle = self.slot(who).cycle;
@@ -128,18 +142,7 @@ impl<N: Node> Wire<N> {
         // Answered as an event like any other, not inside the call.
         let id = ConnectionId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let (handle, _) = Handle::new();
-        let state = Stream {
-            who,
-            stream,
-            handle,
-            with: None,
-            port: to.port(),
-            peer: to,
-            is_up: false,
-            backlog: VecDeque::new(),
-            tries: 0,
-            has_waited: false,
-        };
+        let state = Stream::new(who, stream, handle, Far { node: None, port: to.port(), address: to }, false);
         self.streams.insert(id, state);
         self.slot_mut(who).streams.insert(stream, id);
         let cycle = self.slot(who).cycle;
@@ -262,18 +265,8 @@ impl<N: Node> Wire<N> {
         let slot = self.slot_mut(who);
         let stream = slot.outbox.fresh_stream();
         slot.streams.insert(stream, id);
-        let state = Stream {
-            who,
-            stream,
-            handle,
-            with,
-            port: local.port(),
-            peer,
-            is_up: true,
-            backlog: VecDeque::new(),
-            tries: 0,
-            has_waited: false,
-        };
+        let state =
+            Stream::new(who, stream, handle, Far { node: with, port: local.port(), address: peer }, true);
         self.streams.insert(id, state);
         self.handle(who, Input::Stream(stream, StreamEvent::Accepted { local, peer }));
     }

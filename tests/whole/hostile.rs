@@ -180,7 +180,7 @@ fn torture_messages_get_their_verdict_by_udp() {
     let socket = std::net::UdpSocket::bind((own, 5060)).expect("a socket");
     socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
     let from = socket.local_addr().expect("an address");
-    let mut wrong = Vec::new();
+    let (mut wrong, mut elsewhere) = (Vec::new(), 0);
     for (number, (name, octets, wanted, _)) in torture().into_iter().enumerate() {
         // An answer goes to the port that the message names (RFC 3261 §18.2.2); only those to ours are heard, so that a
         // message with another port is only held to leaving the pool alive.
@@ -199,12 +199,17 @@ fn torture_messages_get_their_verdict_by_udp() {
         }
         let came = verdict(words, false);
         let goes_elsewhere = came == "silence" && answers_elsewhere(&octets);
+        elsewhere += usize::from(goes_elsewhere && wanted != "silence");
         if came != wanted && !goes_elsewhere {
             wrong.push(format!("{name}: {came} instead of {wanted}"));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(elsewhere <= ELSEWHERE_MAX, "of 61 answers {elsewhere} could not be heard");
 }
+
+/// How many torture messages name a port for their answers that is not listened to here.
+const ELSEWHERE_MAX: usize = 2;
 
 /// Whether a message names another port than 5060 for its answers.
 fn answers_elsewhere(octets: &[u8]) -> bool {

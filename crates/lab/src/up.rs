@@ -37,8 +37,8 @@ const JOURNAL_MAX: usize = 50_000;
 /// The lab looks up at least this often, though nothing happens in it.
 const LOOK_UP: Duration = Duration::from_secs(3600);
 
-/// The lab of a cast on real sockets, and who tells it what to do.
-type Director_ = Director<Wire<Actor>>;
+/// Who tells a lab on real sockets what to do.
+type LabDirector = Director<Wire<Actor>>;
 
 /// Runs the lab until it is stopped.
 pub fn up(arguments: &Up) -> u8 {
@@ -60,14 +60,14 @@ fn run(arguments: &Up) -> Result<(), String> {
     // Real clients look at real dates.
     lab.epoch = certs::today();
     let phones = phones(&lab, arguments)?;
-    let mut state = State::open(&arguments.state, arguments.fresh)?;
+    let state = State::open(&arguments.state, arguments.fresh)?;
     let network = wire::Ground::probe(arguments.ground.network, arguments.ground.port_offset)?;
     let mut ground = Ground::real(state.seed, network.network);
     ground.signing_keys = Some(state.signing_keys()?);
     let wanted = wanted(&lab, Some(ground.addresses));
     let ready = certs::ready(&arguments.certs, &wanted, arguments.key.map(Into::into), lab.epoch)?;
     ground.certified = Some(Arc::new(ready.certified));
-    let mut world = Wire::new(setup(arguments, &lab, network, &mut state)?).map_err(|why| why.to_string())?;
+    let mut world = Wire::new(setup(arguments, &lab, network, &state)?).map_err(|why| why.to_string())?;
     if let Some(path) = &arguments.trace {
         let file = Box::new(files::open_secret(path)?);
         world.start_capture(lab.epoch, "lab up", file);
@@ -98,12 +98,11 @@ fn run(arguments: &Up) -> Result<(), String> {
 }
 
 /// Lets the lab live until it is asked to stop.
-fn live(mut director: Director_, control: &Control, desk: &mut Desk) -> Result<(), String> {
+fn live(mut director: LabDirector, control: &Control, desk: &mut Desk) -> Result<(), String> {
     while !control.is_stopped() {
         let until = director.cast().world.now() + LOOK_UP;
         // Nothing is forbidden in a lab that nobody tells a story in.
         let _ = director.turn(until);
-        desk.finish(&mut director);
         while let Some(request) = control.next() {
             desk.take(request, &mut director);
         }
@@ -113,7 +112,7 @@ fn live(mut director: Director_, control: &Control, desk: &mut Desk) -> Result<(
             eprintln!("lab: {problem}");
         }
     }
-    // Powering everybody off closes what is open in good order; what was to be kept is kept by then.
+    // What was asked for just now is still answered; the store writes what it was handed before it closes.
     let world = &mut director.cast_mut().world;
     let quiet = world.now() + Duration::from_millis(20);
     while world.now() < quiet {
@@ -137,7 +136,7 @@ fn phones(lab: &Lab, arguments: &Up) -> Result<Vec<String>, String> {
     }
 }
 
-fn setup(arguments: &Up, lab: &Lab, ground: wire::Ground, state: &mut State) -> Result<wire::Setup, String> {
+fn setup(arguments: &Up, lab: &Lab, ground: wire::Ground, state: &State) -> Result<wire::Setup, String> {
     let mut setup = wire::Setup::on(ground);
     setup.speed = arguments.speed.unwrap_or(Speed::REAL);
     setup.seed = state.seed;

@@ -16,3 +16,11 @@ pub use server::{Arrival, Server, ServerKey, Servers};
 
 /// Branches that begin so are unique by themselves (RFC 3261 §8.1.1.7).
 pub const MAGIC_COOKIE: &str = "z9hG4bK";
+
+/// Whether a response belongs to a request: same branch in the topmost Via, same method in CSeq (RFC 3261 §17.1.3).
+fn answers(response: &crate::Message, request: &crate::Message) -> bool {
+    !response.is_request()
+        && response.via().branch().is_some()
+        && response.via().branch() == request.via().branch()
+        && response.cseq().method == request.method()
+}

@@ -15,7 +15,7 @@ use scenario::report;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{Director_, Facts, seconds};
+use super::{Facts, LabDirector, seconds};
 
 /// The path under which steps of the API are read.
 const STEPS_PATH: &str = "steps";
@@ -119,7 +119,7 @@ impl Desk {
     }
 
     /// Answers a request, now or when its steps have ended.
-    pub fn take(&mut self, request: Request, director: &mut Director_) {
+    pub fn take(&mut self, request: Request, director: &mut LabDirector) {
         let Request { ask, reply } = request;
         let answer = match ask {
             Ask::Lab => self.lab(director),
@@ -147,7 +147,7 @@ impl Desk {
     }
 
     /// Answers those whose steps have ended, and gives up those who are gone.
-    pub fn finish(&mut self, director: &mut Director_) {
+    pub fn finish(&mut self, director: &mut LabDirector) {
         if self.waiting.is_empty() {
             return;
         }
@@ -182,7 +182,7 @@ impl Desk {
         }
     }
 
-    fn lab(&self, director: &Director_) -> Reply {
+    fn lab(&self, director: &LabDirector) -> Reply {
         let cast = director.cast();
         let world = &cast.world;
         Reply::ok(json!({
@@ -197,7 +197,7 @@ impl Desk {
         }))
     }
 
-    fn people(&self, director: &Director_) -> Facts {
+    fn people(&self, director: &LabDirector) -> Facts {
         let cast = director.cast();
         let facts = self.people.iter().map(|name| {
             let page = cast
@@ -232,7 +232,7 @@ fn one(mut all: Facts, name: &str, kind: &str) -> Reply {
     }
 }
 
-fn phones(director: &Director_) -> Facts {
+fn phones(director: &LabDirector) -> Facts {
     let cast = director.cast();
     let world = &cast.world;
     let names = cast.nodes().filter(|(name, _)| cast.phone(name).is_some());
@@ -258,14 +258,14 @@ fn phones(director: &Director_) -> Facts {
     facts.collect()
 }
 
-fn log(director: &Director_, name: &str) -> Reply {
+fn log(director: &LabDirector, name: &str) -> Reply {
     match director.cast().phone(name) {
         Some(phone) => Reply::ok(json!({ "log": phone.log() })),
         None => Reply::no(404, format!("there is no phone `{name}`")),
     }
 }
 
-fn services(director: &Director_) -> Facts {
+fn services(director: &LabDirector) -> Facts {
     let cast = director.cast();
     let is_service = |name: &str| cast.phone(name).is_none() && cast.person(name).is_none();
     let names = cast.nodes().filter(|(name, _)| is_service(name));
@@ -280,7 +280,7 @@ fn services(director: &Director_) -> Facts {
     facts.collect()
 }
 
-fn sockets(director: &Director_, who: net::NodeId) -> Vec<Value> {
+fn sockets(director: &LabDirector, who: net::NodeId) -> Vec<Value> {
     let sockets = director.cast().world.sockets_of(who);
     let told = sockets.into_iter().map(|(transport, at)| {
         let transport = match transport {
@@ -292,7 +292,7 @@ fn sockets(director: &Director_, who: net::NodeId) -> Vec<Value> {
     told.collect()
 }
 
-fn journal(director: &Director_, since: usize) -> Reply {
+fn journal(director: &LabDirector, since: usize) -> Reply {
     let journal = director.cast().world.journal();
     let entries = journal.since(since);
     let first = journal.length() - entries.len();

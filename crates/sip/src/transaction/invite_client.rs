@@ -73,10 +73,7 @@ impl InviteClient {
 
     /// Whether a response belongs here: same branch in the topmost Via, INVITE in CSeq (RFC 3261 §17.1.3).
     pub fn is_answered_by(&self, response: &Message) -> bool {
-        !response.is_request()
-            && response.via().branch().is_some()
-            && response.via().branch() == self.request.via().branch()
-            && response.cseq().method == self.request.method()
+        super::answers(response, &self.request)
     }
 
     /// Takes a response in.

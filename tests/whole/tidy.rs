@@ -18,7 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("vvx", &["net", "sip", "media", "pki"]),
     ("scenario", &["net", "pki", "sip", "site", "identity", "registrar", "vvx"]),
     ("wire", &["net"]),
-    ("lab", &["scenario", "wire", "identity", "net", "pki"]),
+    ("load", &["net", "pki", "sip", "registrar", "scenario", "wire"]),
+    ("lab", &["scenario", "wire", "load", "identity", "registrar", "net", "pki"]),
 ];
 
 /// What a crate's tests may use beside.

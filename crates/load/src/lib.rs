@@ -1,0 +1,23 @@
+//! Load: many phones on real sockets, by a plan, with figures that can be defended.
+//!
+//! A [`Plan`] says what is offered to whom, and when. Its work is cut into [`Part`]s, one for each core of each machine that
+//! takes part; a part knows by arithmetic alone which phones and which arrivals are its own, so parts never speak to each
+//! other. Once a second a part says in a [`Beat`] what came of its work. Beats add up: everything that is shown, written or
+//! judged is a sum of beats, whoever sent them.
+//!
+//! Arrivals follow an open model. When a request is due is fixed before the run begins, and its response time counts from
+//! that moment: a server that is slow gets the same load as one that is fast, and a generator that is late says so.
+//!
+//! | module | promise |
+//! | --- | --- |
+//! | [`plan`] | what is offered to whom, and what may come of it |
+//! | [`beat`] | what came of one second of one part's work |
+//! | [`crew`] | who does the work, and how they are told |
+
+pub mod beat;
+pub mod crew;
+pub mod plan;
+
+pub use beat::{Beat, Cause, Counts, Gauges, Kind};
+pub use crew::{Crew, Heard, Order};
+pub use plan::{Part, Plan};

@@ -3,19 +3,16 @@
 //! Both worlds use the same machine: bytes from the network in, bytes for the network out, plaintext on the
 //! inside. A phone without the lab's root, or with a clock in 1970, fails for the real reason, found by rustls.
 
+mod prepared;
+
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::time_provider::TimeProvider;
-use rustls::{
-    CertificateError, ClientConfig, ClientConnection, Connection, DigitallySignedStruct, RootCertStore,
-    ServerConfig, ServerConnection, SignatureScheme,
-};
+use rustls::{CertificateError, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection};
+
+use self::prepared::{ServerConfigs, TrustShared};
 
 use crate::capture::TlsSecrets;
 use crate::crypto::Crypto;
@@ -25,33 +22,31 @@ use crate::time::{Time, Wall, WallClock};
 /// The most ciphertext a session takes in before its plaintext is read out; more means a broken caller.
 const BUFFER_LIMIT: usize = 1 << 20;
 
-/// The root certificates that somebody trusts.
+/// The root certificates that somebody trusts. Whoever trusts the same roots shares what is made of them.
 #[derive(Clone, Debug)]
 pub struct Trust {
-    roots: Arc<RootCertStore>,
+    shared: Arc<TrustShared>,
 }
 
 impl Trust {
     /// Trusts these roots. Certificates that cannot be read as trust anchors are left out.
     pub fn new<'a>(roots: impl IntoIterator<Item = &'a CertificateDer<'static>>) -> Trust {
-        let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(roots.into_iter().cloned());
-        Trust { roots: Arc::new(store) }
+        Trust { shared: TrustShared::of(roots.into_iter().collect()) }
     }
 
     /// How many roots are trusted.
     pub fn len(&self) -> usize {
-        self.roots.len()
+        self.shared.roots.len()
     }
 
     /// Whether nobody is trusted.
     pub fn is_empty(&self) -> bool {
-        self.roots.is_empty()
+        self.shared.roots.is_empty()
     }
 
     /// The roots, as rustls wants them.
     pub fn store(&self) -> Arc<RootCertStore> {
-        self.roots.clone()
+        self.shared.roots.clone()
     }
 }
 
@@ -93,10 +88,37 @@ pub struct ClientTls {
 }
 
 /// How the listening side does its TLS.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ServerTls {
+    credentials: Credentials,
+    prepared: ServerConfigs,
+}
+
+impl ServerTls {
+    /// Shows these credentials.
+    pub fn new(credentials: Credentials) -> ServerTls {
+        ServerTls { credentials, prepared: ServerConfigs::default() }
+    }
+
     /// What it shows.
-    pub credentials: Credentials,
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The configuration that all its sessions share, made at its first use.
+    ///
+    /// # Errors
+    ///
+    /// If the credentials do not fit together.
+    pub fn config(&self, crypto: Crypto) -> Result<Arc<ServerConfig>, TlsError> {
+        self.prepared.get(&self.credentials, crypto)
+    }
+}
+
+impl Clone for ServerTls {
+    fn clone(&self) -> ServerTls {
+        ServerTls::new(self.credentials.clone())
+    }
 }
 
 /// Why TLS did not come about, in the words of whoever found out.
@@ -180,29 +202,10 @@ fn spell_alert(alert: rustls::AlertDescription) -> String {
     words
 }
 
-/// The clock that rustls reads while it works for one session.
-#[derive(Debug, Default)]
-struct SessionClock(AtomicI64);
-
-impl SessionClock {
-    fn put(&self, reading: Wall) {
-        self.0.store(reading.unix_secs(), Ordering::Relaxed);
-    }
-}
-
-impl TimeProvider for SessionClock {
-    fn current_time(&self) -> Option<UnixTime> {
-        // rustls knows no time before 1970; a clock that believes in one counts as 1970.
-        let secs = u64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(0);
-        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(secs)))
-    }
-}
-
 /// One end of a TLS connection: a machine over byte buffers.
 #[derive(Debug)]
 pub struct TlsSession {
     connection: Connection,
-    clock: Arc<SessionClock>,
     wall: WallClock,
     crypto: Crypto,
     server_name: String,
@@ -236,39 +239,21 @@ impl TlsSession {
         random: &mut Random,
         secrets: Option<&Arc<TlsSecrets>>,
     ) -> Result<TlsSession, TlsError> {
-        let clock = Arc::new(SessionClock::default());
-        clock.put(tls.clock.read(now));
-        let protocol =
-            |why: rustls::Error| TlsError::from_rustls(&why, &tls.server_name, tls.clock.read(now));
+        let wall = tls.clock.read(now);
+        let protocol = |why: rustls::Error| TlsError::from_rustls(&why, &tls.server_name, wall);
         let name = ServerName::try_from(tls.server_name.clone())
             .map_err(|_| TlsError::Protocol(format!("`{}` is not a host name", tls.server_name)))?;
         if tls.trust.is_empty() {
             return Err(TlsError::UnknownIssuer);
         }
         crypto.with(random, || {
-            let provider = crypto.provider();
-            let verifier = WebPkiServerVerifier::builder_with_provider(tls.trust.store(), provider.clone())
-                .build()
-                .map_err(|why| TlsError::Protocol(why.to_string()))?;
-            let builder = ClientConfig::builder_with_details(provider, clock.clone())
-                .with_safe_default_protocol_versions()
-                .map_err(protocol)?;
-            let mut config = match tls.names {
-                NameCheck::Strict => builder.with_webpki_verifier(verifier),
-                NameCheck::Lax => {
-                    builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(verifier)))
-                }
-            }
-            .with_no_client_auth();
-            // Every dial is a first one: a session that is resumed would not look at the certificate again.
-            config.resumption = rustls::client::Resumption::disabled();
+            let mut config = tls.trust.shared.config(tls.names, crypto)?;
             if let Some(secrets) = secrets {
-                config.key_log = secrets.clone();
+                Arc::make_mut(&mut config).key_log = secrets.clone();
             }
-            let connection = ClientConnection::new(Arc::new(config), name).map_err(protocol)?;
+            let connection = prepared::at(wall, || ClientConnection::new(config, name)).map_err(protocol)?;
             Ok(TlsSession {
                 connection: connection.into(),
-                clock: clock.clone(),
                 wall: tls.clock,
                 crypto,
                 server_name: tls.server_name.clone(),
@@ -299,22 +284,13 @@ impl TlsSession {
     ) -> Result<TlsSession, TlsError> {
         let protocol = |why: rustls::Error| TlsError::Protocol(why.to_string());
         crypto.with(random, || {
-            let clock = Arc::new(SessionClock::default());
-            let mut config = ServerConfig::builder_with_details(crypto.provider(), clock.clone())
-                .with_safe_default_protocol_versions()
-                .map_err(protocol)?
-                .with_no_client_auth()
-                .with_single_cert(tls.credentials.chain.clone(), tls.credentials.key.clone_key())
-                .map_err(protocol)?;
-            config.send_tls13_tickets = 0;
-            config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+            let mut config = tls.config(crypto)?;
             if let Some(secrets) = secrets {
-                config.key_log = secrets.clone();
+                Arc::make_mut(&mut config).key_log = secrets.clone();
             }
-            let connection = ServerConnection::new(Arc::new(config)).map_err(protocol)?;
+            let connection = ServerConnection::new(config).map_err(protocol)?;
             Ok(TlsSession {
                 connection: connection.into(),
-                clock,
                 // A server that asks for no client certificate has no use for the date.
                 wall: WallClock::new(Wall::UNIX_EPOCH, Time::ZERO),
                 crypto,
@@ -336,12 +312,11 @@ impl TlsSession {
         random: &mut Random,
     ) -> Result<Received, TlsError> {
         let wall = self.wall.read(now);
-        self.clock.put(wall);
         let mut received = Received::default();
         while !bytes.is_empty() {
             let step = self.crypto.with(random, || {
                 let taken = self.connection.read_tls(&mut bytes);
-                taken.map(|_| self.connection.process_new_packets())
+                taken.map(|_| prepared::at(wall, || self.connection.process_new_packets()))
             });
             let state = match step {
                 Ok(Ok(state)) => state,
@@ -406,48 +381,4 @@ pub struct Received {
     pub came_up: bool,
     /// The other end said goodbye.
     pub is_closed: bool,
-}
-
-/// Checks everything about a server's certificate but its name.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
-
-impl ServerCertVerifier for AnyName {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            other => other,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
 }

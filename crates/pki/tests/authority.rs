@@ -54,7 +54,7 @@ fn rustls_takes_servers_at_every_chain_length_and_for_the_right_reasons_only() {
         let credentials =
             issuing.issue_server(&names, Validity::days(issue_time(), 10)).expect("a certificate");
         assert_eq!(credentials.chain.len(), length);
-        let server = ServerTls { credentials };
+        let server = ServerTls::new(credentials);
         let day = |days: u64| issue_time().plus(Duration::from_secs(days * 86_400));
         assert_eq!(handshake(&server, issuing, "fe.contoso.example", day(1)), Ok(()));
         assert_eq!(handshake(&server, &other, "fe.contoso.example", day(1)), Err(TlsError::UnknownIssuer));
@@ -107,7 +107,7 @@ fn a_kept_authority_issues_on_under_the_same_root() {
     assert_eq!(again.root(), root.root());
     assert_eq!(again.not_after(), issuing.not_after());
     let names = ["fe.contoso.example".to_owned()];
-    let server = ServerTls { credentials: again.issue_server(&names, month()).expect("a certificate") };
+    let server = ServerTls::new(again.issue_server(&names, month()).expect("a certificate"));
     assert_eq!(handshake(&server, &root, "fe.contoso.example", issue_time()), Ok(()));
 }
 

@@ -18,7 +18,7 @@ fn lab() -> (ServerTls, Trust) {
         Authority::new("Root", Crypto::Seeded, &mut random, from, Duration::from_secs(86_400 * 3650));
     let names = ["fe.contoso.example".to_owned()];
     let credentials = authority.issue_server(&names, Validity::days(today(), 30)).expect("issued");
-    (ServerTls { credentials }, authority.trust())
+    (ServerTls::new(credentials), authority.trust())
 }
 
 fn client(name: &str, names: NameCheck, date: Wall, trust: Trust) -> ClientTls {

@@ -26,7 +26,7 @@ fn pool(random: &mut Random) -> (Registrar, Authority) {
     let credentials = authority.issue_server(&[HOST.to_owned()], Validity::days(EPOCH, 30)).unwrap();
     let own = Authority::restore(&authority.credentials(), Crypto::Seeded, random).unwrap();
     let clock = WallClock::new(EPOCH, Time::ZERO);
-    let (address, tls) = ("192.0.2.20".parse().unwrap(), Arc::new(ServerTls { credentials }));
+    let (address, tls) = ("192.0.2.20".parse().unwrap(), Arc::new(ServerTls::new(credentials)));
     let mut setup = Setup::new("fe", HOST, address, clock, random.fork("pool"), tls, own);
     setup.accounts = vec![Account::new(ALICE, "Alice")];
     (Registrar::new(setup), authority)

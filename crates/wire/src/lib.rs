@@ -41,4 +41,4 @@ mod wire;
 pub use crate::clock::Speed;
 pub use crate::ports::Ground;
 pub use crate::store::{Store, StoreError};
-pub use crate::wire::{Poker, Setup, Wire};
+pub use crate::wire::{Among, Poker, Setup, Wire};

@@ -3,6 +3,7 @@
 //! A connection that is not shaken yet is *pending*. Of those a port holds [`PENDING_MAX`]; one more pushes out the
 //! oldest, so that whoever opens connections and says nothing cannot keep others from getting in.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -35,6 +36,11 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
 /// The largest UDP payload (RFC 768 over IPv4).
 const DATAGRAM_MAX: usize = 65_507;
+
+thread_local! {
+    /// All sockets of a thread read into the same buffer, so that a quiet one has none.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; DATAGRAM_MAX]);
+}
 
 /// Who listens.
 #[derive(Clone, Debug)]
@@ -176,11 +182,16 @@ fn begin(
 
 /// Takes datagrams for ever.
 pub(crate) async fn receive(listening: Listening, socket: Arc<UdpSocket>, at: SocketAddr) {
-    let mut buffer = vec![0; DATAGRAM_MAX];
     loop {
+        if socket.readable().await.is_err() {
+            return;
+        }
+        let received = BUFFER.with_borrow_mut(|buffer| {
+            let (length, from) = socket.try_recv_from(buffer)?;
+            Ok::<_, std::io::Error>((Bytes::copy_from_slice(&buffer[..length]), from))
+        });
         // An error on a socket without a peer is somebody else's refusal, told late; it concerns no datagram here.
-        let Ok((length, from)) = socket.recv_from(&mut buffer).await else { continue };
-        let payload = Bytes::copy_from_slice(&buffer[..length]);
+        let Ok((payload, from)) = received else { continue };
         listening.shared.progress.fetch_add(1, Ordering::Relaxed);
         let datagram = Datagram { from: listening.ground.address(from), to: at, payload };
         let event = Event::Datagram { who: listening.who, cycle: listening.cycle, datagram };

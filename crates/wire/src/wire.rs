@@ -1,8 +1,11 @@
 //! The world: actors in their places, power, faults, and time that passes with the machine's clock.
 
+mod places;
 mod power;
 mod settle;
+mod setup;
 mod streams;
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Write};
@@ -11,23 +14,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use net::rule::{Rule, Rules};
+use net::rule::Rules;
 use net::sim::{CutAtWrite, LinkModel, SegmentId};
 use net::{
-    Datagram, Dial, Disk, Entry, Input, Journal, ListenSecurity, Node, NodeId, Note, Outbox, Random, Step,
-    StreamId, Time, Wall, World,
+    Datagram, Dial, Disk, Entry, Input, Journal, ListenSecurity, Node, NodeId, Note, Outbox, Random,
+    StreamId, Time, Wall,
 };
 use tokio::net::UdpSocket;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use self::places::Places;
+pub use self::setup::{Among, Setup};
 use self::streams::Stream;
 use crate::clock::{Clock, Speed};
 use crate::connection::{Order, Shared};
 use crate::event::{ConnectionId, Event};
 use crate::ports::Ground;
-use crate::store::{Keeper, Store, StoreError};
+use crate::store::{Keeper, StoreError};
 use crate::trace::Tracer;
 
 /// How many events wait for the world before the tasks that bring them have to.
@@ -43,29 +48,8 @@ const QUIET_ROUND: Duration = Duration::from_millis(1);
 /// How many such rounds it takes.
 const QUIET_ROUNDS: u32 = 3;
 
-/// What a real world is made of.
-#[derive(Debug)]
-pub struct Setup {
-    /// Addresses and ports.
-    pub ground: Ground,
-    /// How lab time passes.
-    pub speed: Speed,
-    /// Chance of faults.
-    pub seed: u64,
-    /// Where the actors' disks are kept; `None` keeps them as long as the program runs.
-    pub store: Option<Store>,
-    /// Further addresses at which some actors listen as well, each port for the first that asks: `::1` for services.
-    pub also: Vec<(String, IpAddr)>,
-    /// How many entries the journal keeps; `None` keeps all.
-    pub journal: Option<usize>,
-}
-
-impl Setup {
-    /// A world on `ground`, in real time, that keeps nothing when the program ends.
-    pub fn on(ground: Ground) -> Setup {
-        Setup { ground, speed: Speed::REAL, seed: 0, store: None, also: Vec::new(), journal: None }
-    }
-}
+/// How many things that are due are done before it is looked what has arrived: neither may wait for the other's end.
+const DUE_AT_ONCE: usize = 64;
 
 /// Something that is due at a moment.
 #[derive(Debug)]
@@ -75,7 +59,7 @@ enum Due {
     /// What waits on a stream is tried again.
     Retry(ConnectionId),
     /// A datagram that was held back is sent.
-    Send { who: NodeId, cycle: u32, datagram: Datagram },
+    Send { who: NodeId, receiver: NodeId, cycle: u32, datagram: Datagram },
 }
 
 /// A port that an actor listens to.
@@ -136,7 +120,13 @@ pub struct Wire<N> {
     speed: Speed,
     ground: Ground,
     also: Vec<(String, IpAddr)>,
+    among: Among,
     shared: Shared,
+    places: Places,
+    /// Whose datagram is being handled.
+    answering: Option<NodeId>,
+    /// How many things that are due may be done before it is looked what has arrived.
+    due_left: usize,
     arriving: VecDeque<Event>,
     events: mpsc::Receiver<Event>,
     kept: mpsc::UnboundedReceiver<Event>,
@@ -190,7 +180,11 @@ impl<N: Node> Wire<N> {
             speed: setup.speed,
             ground: setup.ground,
             also: setup.also,
+            among: setup.among,
             shared,
+            places: Places::default(),
+            answering: None,
+            due_left: DUE_AT_ONCE,
             arriving: VecDeque::new(),
             events,
             kept,
@@ -272,8 +266,7 @@ impl<N: Node> Wire<N> {
     }
 
     fn owner_of(&self, address: IpAddr) -> Option<NodeId> {
-        let index = self.slots.iter().position(|slot| slot.address == Some(address))?;
-        Some(NodeId(index as u32))
+        self.places.owner(address)
     }
 
     fn stage(&mut self, who: NodeId, text: &str) {
@@ -281,6 +274,9 @@ impl<N: Node> Wire<N> {
     }
 
     fn note(&mut self, who: NodeId, note: Note) {
+        if self.journal_max == Some(0) && self.shared.tracer.is_none() {
+            return;
+        }
         let peer = match &note {
             Note::Sent { to, .. } => self.owner_of(to.ip()),
             Note::Received { from, .. } => self.owner_of(from.ip()),
@@ -303,6 +299,9 @@ impl<N: Node> Wire<N> {
                 Note::Broken { with, text } => tracer.remark(self.now, &format!("{name} ✗ {with}: {text}")),
                 Note::Sent { .. } | Note::Received { .. } | Note::Log(_) => {}
             }
+        }
+        if self.journal_max == Some(0) {
+            return;
         }
         self.journal.add(Entry { at: self.now, who, note, peer });
         if let Some(max) = self.journal_max {
@@ -407,161 +406,15 @@ impl<N: Node> Wire<N> {
                     }
                 }
                 Due::Retry(id) => self.retry(id),
-                Due::Send { who, cycle, datagram } => {
+                Due::Send { who, receiver, cycle, datagram } => {
                     if self.slot(who).cycle == cycle && self.slot(who).is_on {
-                        self.put(who, &datagram);
+                        self.pass_on(who, receiver, datagram);
                     }
                 }
             }
             return true;
         }
         false
-    }
-}
-
-impl<N: Node> World<N> for Wire<N> {
-    fn now(&self) -> Time {
-        self.now
-    }
-
-    fn look(&self, who: NodeId) -> &N {
-        &self.slot(who).node
-    }
-
-    fn act<R>(&mut self, who: NodeId, verb: impl FnOnce(&mut N, Time, &mut Outbox) -> R) -> R {
-        self.now = self.now.max(self.shared.clock.now());
-        let now = self.now;
-        let slot = self.slot_mut(who);
-        let result = verb(&mut slot.node, now, &mut slot.outbox);
-        self.settle(who);
-        result
-    }
-
-    fn step(&mut self, until: Time) -> Step {
-        if self.arriving.is_empty() {
-            self.take_in();
-        }
-        loop {
-            self.now = self.now.max(self.shared.clock.now());
-            if let Some(event) = self.arriving.pop_front() {
-                self.take_event(event);
-                return Step::Happened;
-            }
-            if self.do_due() {
-                return Step::Happened;
-            }
-            if self.now >= until {
-                return Step::Quiet;
-            }
-            let next = self.next_own().unwrap_or(Time::NEVER).min(until);
-            let has_arrived = match self.speed {
-                Speed::Thousandths(_) => self.wait(next),
-                Speed::Leap => {
-                    let has_arrived = self.wait_for_quiet();
-                    if !has_arrived && next == Time::NEVER {
-                        return Step::Quiet;
-                    }
-                    if !has_arrived {
-                        self.shared.clock.leap(next);
-                    }
-                    has_arrived
-                }
-            };
-            if !has_arrived && next == until {
-                self.now = self.now.max(self.shared.clock.now()).max(until);
-                return Step::Quiet;
-            }
-        }
-    }
-
-    fn journal(&self) -> &Journal {
-        &self.journal
-    }
-
-    fn add_segment(&mut self, _: &str, uplink: LinkModel) -> SegmentId {
-        // The lab file's delays and losses are the simulation's; see `faults`.
-        let model = LinkModel { is_cut: uplink.is_cut, ..LinkModel::default() };
-        self.segments.push(model);
-        SegmentId(self.segments.len() - 1)
-    }
-
-    fn add_node(&mut self, name: &str, node: N, segment: SegmentId) -> NodeId {
-        let id = NodeId(u32::try_from(self.slots.len()).expect("fewer actors than 2^32"));
-        self.journal.name_next(name);
-        self.slots.push(Slot {
-            node,
-            name: name.to_owned(),
-            segment,
-            is_on: false,
-            is_stopped: false,
-            cycle: 0,
-            address: None,
-            udp: BTreeMap::new(),
-            tcp: BTreeMap::new(),
-            sockets: Vec::new(),
-            streams: BTreeMap::new(),
-            frozen: Vec::new(),
-            open: Arc::new(AtomicUsize::new(0)),
-            outbox: Outbox::new(),
-            wake: None,
-            disk: self.old_disks.remove(name).unwrap_or_default(),
-            writes: 0,
-            cut: None,
-        });
-        id
-    }
-
-    fn segment_of(&self, who: NodeId) -> SegmentId {
-        self.slot(who).segment
-    }
-
-    fn address_of(&self, who: NodeId) -> Option<IpAddr> {
-        self.slot(who).address
-    }
-
-    fn power_on(&mut self, who: NodeId) {
-        Wire::power_on(self, who);
-    }
-
-    fn power_off(&mut self, who: NodeId) {
-        Wire::power_off(self, who);
-    }
-
-    fn stop(&mut self, who: NodeId) {
-        Wire::stop(self, who);
-    }
-
-    fn is_on(&self, who: NodeId) -> bool {
-        self.slot(who).is_on
-    }
-
-    fn link_mut(&mut self, segment: SegmentId) -> &mut LinkModel {
-        &mut self.segments[segment.0]
-    }
-
-    fn add_rule(&mut self, rule: Rule) {
-        self.rules.add(rule);
-    }
-
-    fn remove_rule(&mut self, name: &str) -> bool {
-        self.rules.remove(name)
-    }
-
-    fn cut_at_write(&mut self, who: NodeId, cut: Option<CutAtWrite>) {
-        self.slot_mut(who).cut = cut;
-    }
-
-    fn disk_writes(&self, who: NodeId) -> u64 {
-        self.slot(who).writes
-    }
-
-    fn stage_note(&mut self, text: String) {
-        self.now = self.now.max(self.shared.clock.now());
-        self.add_entry(None, Note::Stage(text), None);
-    }
-
-    fn trace_hash(&self) -> Option<[u8; 32]> {
-        None
     }
 }
 

@@ -49,7 +49,7 @@ pub fn totp() -> SecondFactor {
 pub fn setup(profile: Profile) -> Setup {
     let mut random = Random::named(7, "identity");
     let key = Crypto::Seeded.p256_key(&mut random);
-    let tls = Arc::new(ServerTls { credentials: Credentials { chain: Vec::new(), key } });
+    let tls = Arc::new(ServerTls::new(Credentials { chain: Vec::new(), key }));
     let epoch = Wall::parse("2018-10-09T09:00:00Z").unwrap();
     let tenant =
         Tenant { id: TENANT.into(), display_name: "Contoso".into(), domains: vec!["contoso.example".into()] };

@@ -275,7 +275,7 @@ impl Access {
 fn begin(aor: &str, hello: &[u8], parts: &mut Parts<'_>, now: Time) -> Result<Acceptor, String> {
     let verifier =
         parts.published.verifier(aor, parts.crypto, parts.authority).map_err(|why| why.to_string())?;
-    let server = &parts.tls.credentials;
+    let server = parts.tls.credentials();
     let in_words = |why: DskError| why.to_string();
     let mut setup =
         tls_dsk::acceptor_setup(server, verifier, parts.crypto, parts.random).map_err(in_words)?;

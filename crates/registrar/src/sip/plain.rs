@@ -125,7 +125,7 @@ impl Plain {
         self.secrets.get_or_insert_with(|| {
             let mut random = parts.random.fork("plain SIP");
             let guard = Guard::new(own_hosts, offer, random.bytes());
-            let tokens = Tokens::new(parts.tls.credentials.key.secret_der(), random.bytes());
+            let tokens = Tokens::new(parts.tls.credentials().key.secret_der(), random.bytes());
             Secrets { guard, tokens, random }
         })
     }

@@ -16,7 +16,7 @@ use crate::registrar::Parts;
 pub(super) fn answer(request: &Request<Bytes>, now: Time, parts: &Parts<'_>) -> Option<Reply> {
     let path = request.uri().path();
     parts.authority.places().filter(|places| publication::is_at(places, path))?;
-    let own = parts.tls.credentials.chain.first().and_then(|own| Certificate::read(own).ok());
+    let own = parts.tls.credentials().chain.first().and_then(|own| Certificate::read(own).ok());
     let published = &*parts.published;
     let wall = parts.clock.read(now);
     let asked = (request.method().as_str(), path, &request.body()[..]);

@@ -117,7 +117,7 @@ impl Desk {
             account
         });
         let clock = WallClock::new(EPOCH, Time::ZERO);
-        let (address, tls) = ("192.0.2.20".parse().unwrap(), Arc::new(ServerTls { credentials: server }));
+        let (address, tls) = ("192.0.2.20".parse().unwrap(), Arc::new(ServerTls::new(server)));
         let mut setup = Setup::new("fe", HOST, address, clock, random.fork("pool"), tls, authority);
         // All that the default lab has: the modern way in and ordinary SIP user agents at the same ports.
         setup.inner_key = inner_key;

@@ -54,7 +54,7 @@ pub fn setup() -> Setup {
     let mut authority = Authority::new("Contoso Pool Root", Crypto::Seeded, &mut random, before, life);
     let credentials = authority.issue_server(&[HOST.to_owned()], Validity::days(EPOCH, 365)).unwrap();
     let clock = WallClock::new(EPOCH, Time::ZERO);
-    let (address, tls) = (POOL.parse().unwrap(), Arc::new(ServerTls { credentials }));
+    let (address, tls) = (POOL.parse().unwrap(), Arc::new(ServerTls::new(credentials)));
     let mut setup = Setup::new("fe", HOST, address, clock, random.fork("pool"), tls, authority);
     setup.registration_life = Duration::from_secs(7_200);
     setup.plain_sip = Some(PlainSip::USUAL);

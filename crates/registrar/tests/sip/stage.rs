@@ -98,7 +98,7 @@ impl Stage {
         let der = authority.issue_user(&request, &Holder::new(ALICE), Validity::days(EPOCH, 180)).unwrap();
         let trust = authority.trust();
         let clock = WallClock::new(EPOCH, Time::ZERO);
-        let (address, tls) = ("192.0.2.20".parse().unwrap(), Arc::new(ServerTls { credentials: server }));
+        let (address, tls) = ("192.0.2.20".parse().unwrap(), Arc::new(ServerTls::new(server)));
         let mut setup = Setup::new("fe", HOST, address, clock, random.fork("pool"), tls, authority);
         setup.accounts = vec![Account::new(ALICE, "Alice")];
         let mut sim = Sim::new(seed);

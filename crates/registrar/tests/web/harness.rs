@@ -79,7 +79,7 @@ pub fn setup() -> Setup {
     moved.home = registrar::Home::Pool("fe2.contoso.example".to_owned());
     let trust = authority.trust();
     let clock = WallClock::new(EPOCH, Time::ZERO);
-    let (address, tls) = ("192.0.2.20".parse().unwrap(), Arc::new(ServerTls { credentials }));
+    let (address, tls) = ("192.0.2.20".parse().unwrap(), Arc::new(ServerTls::new(credentials)));
     let mut setup = Setup::new("fe", HOST, address, clock, random.fork("pool"), tls, authority);
     setup.identity = Some(IdentityService {
         host: "login.contoso.example".to_owned(),

@@ -143,7 +143,7 @@ impl Stage {
         let delay = LinkModel { delay: Duration::from_millis(10), ..LinkModel::default() };
         let office = sim.add_segment("office", delay);
         let cloud = sim.add_segment("cloud", LinkModel::default());
-        let key_server = KeyServer { tls: ServerTls { credentials }, streams: Vec::new() };
+        let key_server = KeyServer { tls: ServerTls::new(credentials), streams: Vec::new() };
         let identity = sim.add_node("login", Actor::Identity(key_server), cloud);
         let pool = sim.add_node("fe", Actor::Pool(Box::new(Registrar::new(pool))), cloud);
         let phone = sim.add_node("desk", Actor::Phone(Box::default()), office);

@@ -101,7 +101,8 @@ impl Running {
     pub(super) fn listen_for_web(&mut self, parts: &mut Parts, out: &mut Outbox) {
         let wanted = Ports::wanted(&parts.config, &parts.setup.firmware);
         let Parts { setup, random, .. } = parts;
-        let credentials = || device_credentials(setup).map(|credentials| Arc::new(ServerTls { credentials }));
+        let credentials =
+            || device_credentials(setup).map(|credentials| Arc::new(ServerTls::new(credentials)));
         self.web.listen(wanted, credentials, || random.fork("web server"), out);
     }
 

@@ -31,7 +31,9 @@ impl<N: Node> Wire<N> {
         }
         let slot = self.slot_mut(who);
         slot.is_stopped = false;
-        slot.address = None;
+        let before = slot.address.take();
+        // Who has no power listens to nothing.
+        self.places.moved(who, before, None, std::iter::empty());
     }
 
     pub(super) fn stop(&mut self, who: NodeId) {
@@ -54,11 +56,14 @@ impl<N: Node> Wire<N> {
         for port in slot.udp.values_mut().chain(slot.tcp.values_mut()) {
             port.close();
         }
-        slot.udp.clear();
+        let ports = std::mem::take(&mut slot.udp);
         slot.tcp.clear();
         slot.sockets.clear();
         if let Some(at) = slot.wake.take() {
             self.wakes.remove(&(at, who));
+        }
+        for port in ports.into_keys() {
+            self.places.stops(who, port);
         }
         let streams = std::mem::take(&mut self.slot_mut(who).streams);
         for id in streams.into_values() {

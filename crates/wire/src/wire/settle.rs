@@ -1,5 +1,6 @@
 //! Carrying out what an actor has asked for: ports, datagrams, writes to its disk, notes.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use net::{
     Datagram, Effect, Input, Keep, ListenSecurity, Node, NodeId, RecordId, StreamEvent, Transport, WriteKind,
 };
 
-use super::{Due, Port, Wire};
+use super::{Among, Due, Port, Wire};
 use crate::connection::Order;
 use crate::event::Event;
 use crate::faults::{Fate, fate};
@@ -50,7 +51,10 @@ impl<N: Node> Wire<N> {
                     let slot = self.slot_mut(who);
                     if matches!(listen.security, ListenSecurity::Udp) {
                         slot.sockets.retain(|(of, ..)| *of != listen.port);
+                        let has_address = slot.address.is_some();
+                        self.places.listens(who, listen.port, has_address);
                     }
+                    let slot = self.slot_mut(who);
                     let ports = match &listen.security {
                         ListenSecurity::Udp => &mut slot.udp,
                         _ => &mut slot.tcp,
@@ -72,6 +76,7 @@ impl<N: Node> Wire<N> {
                     }
                     if transport == Transport::Udp {
                         slot.sockets.retain(|(of, ..)| *of != port);
+                        self.places.stops(who, port);
                     }
                 }
                 Effect::Address(address) => self.move_to(who, address),
@@ -104,19 +109,30 @@ impl<N: Node> Wire<N> {
         if slot.address == address {
             return;
         }
-        slot.address = address;
+        let before = std::mem::replace(&mut slot.address, address);
         slot.sockets.clear();
         for port in slot.udp.values_mut().chain(slot.tcp.values_mut()) {
             port.close();
         }
+        let slot = &self.slots[who.0 as usize];
+        self.places.moved(who, before, address, slot.udp.keys().copied());
         if let (Some(tracer), Some(address)) = (&self.shared.tracer, address) {
             tracer.name(address, &self.slot(who).name);
         }
         self.bind(who);
     }
 
-    /// Binds sockets for every port that has none.
+    /// Binds sockets for every port that is to have one and has none.
     fn bind(&mut self, who: NodeId) {
+        let slot = self.slot(who);
+        let is_missing = |ports: &BTreeMap<u16, Port>| ports.values().any(|port| port.tasks.is_empty());
+        if is_missing(&slot.tcp) || (self.among == Among::Sockets && is_missing(&slot.udp)) {
+            self.bind_missing(who, None);
+        }
+    }
+
+    /// Binds sockets for every port that is to have one and has none, and for `asked`, a UDP port.
+    fn bind_missing(&mut self, who: NodeId, asked: Option<u16>) {
         // Sockets that were just closed are gone once their tasks had a turn.
         self.runtime.block_on(tokio::task::yield_now());
         let slot = self.slot(who);
@@ -132,13 +148,14 @@ impl<N: Node> Wire<N> {
             open: slot.open.clone(),
         };
         let mut problems = Vec::new();
-        let Wire { runtime, slots, ground, .. } = self;
+        let Wire { runtime, slots, ground, among, .. } = self;
         let _inside = runtime.enter();
         let slot = &mut slots[who.0 as usize];
-        let missing = |ports: &std::collections::BTreeMap<u16, Port>| -> Vec<u16> {
+        let missing = |ports: &BTreeMap<u16, Port>| -> Vec<u16> {
             ports.iter().filter(|(_, port)| port.tasks.is_empty()).map(|(number, _)| *number).collect()
         };
-        for number in missing(&slot.udp) {
+        let is_wanted = |number: &u16| *among == Among::Sockets || asked == Some(*number);
+        for number in missing(&slot.udp).into_iter().filter(is_wanted) {
             for (index, address) in std::iter::once(own).chain(also.iter().copied()).enumerate() {
                 let at = SocketAddr::new(address, number);
                 match ports::bind_udp(ground.real_address(at)) {
@@ -198,7 +215,18 @@ impl<N: Node> Wire<N> {
         let is_broadcast = to == IpAddr::V4(Ipv4Addr::BROADCAST);
         let receivers: Vec<NodeId> = if is_broadcast {
             let segment = self.slot(who).segment;
-            self.listening_at(port).filter(|&one| one != who && self.slot(one).segment == segment).collect()
+            let is_near = |one: &NodeId| *one != who && self.slot(*one).segment == segment;
+            match self.among {
+                Among::Sockets => self.listening_at(port).filter(is_near).collect(),
+                // In a crowd everybody would hear everybody's answers. They are for whoever has no address, or asked.
+                Among::Handed if self.slot(who).address.is_some() => {
+                    let listens = |one: &NodeId| self.slot(*one).udp.contains_key(&port);
+                    let asked = self.answering.filter(listens);
+                    let asked = asked.filter(|one| self.slot(*one).address.is_some());
+                    self.places.homeless_at(port).chain(asked).filter(is_near).collect()
+                }
+                Among::Handed => self.listening_at(port).filter(is_near).collect(),
+            }
         } else {
             self.owner_of(to).into_iter().collect()
         };
@@ -207,7 +235,7 @@ impl<N: Node> Wire<N> {
         }
         // A server may answer to an address that its owner has not taken yet (RFC 2131 §4.1).
         let receivers = match receivers.is_empty() && !is_broadcast {
-            true => self.listening_at(port).filter(|&one| self.slot(one).address.is_none()).collect(),
+            true => self.places.homeless_at(port).filter(|&one| self.slot(one).is_on).collect(),
             false => receivers,
         };
         if receivers.is_empty() && !is_broadcast {
@@ -222,14 +250,14 @@ impl<N: Node> Wire<N> {
             let address = self.slot(receiver).address;
             datagram.to.set_ip(address.unwrap_or_else(|| self.ground.provisional(receiver.0).into()));
             match self.fate(&packet) {
-                Fate::Sent => self.put(who, &datagram),
+                Fate::Sent => self.pass_on(who, receiver, datagram),
                 Fate::Twice => {
-                    self.put(who, &datagram);
-                    self.put(who, &datagram);
+                    self.pass_on(who, receiver, datagram.clone());
+                    self.pass_on(who, receiver, datagram);
                 }
                 Fate::Later(span) => {
                     let cycle = self.slot(who).cycle;
-                    self.plan(self.now + span, Due::Send { who, cycle, datagram });
+                    self.plan(self.now + span, Due::Send { who, receiver, cycle, datagram });
                 }
                 Fate::Lost | Fate::Refused => {}
             }
@@ -248,15 +276,40 @@ impl<N: Node> Wire<N> {
     }
 
     fn listening_at(&self, port: u16) -> impl Iterator<Item = NodeId> {
-        let slots = self.slots.iter().enumerate();
-        let there = slots.filter(move |(_, slot)| slot.is_on && slot.udp.contains_key(&port));
-        there.map(|(index, _)| NodeId(index as u32))
+        self.places.listening_at(port).filter(|&who| self.slot(who).is_on)
+    }
+
+    /// Sends a datagram to one of this world's actors.
+    pub(super) fn pass_on(&mut self, who: NodeId, receiver: NodeId, mut datagram: Datagram) {
+        if self.among == Among::Sockets {
+            return self.put(who, &datagram);
+        }
+        // Only what listens sends, as on sockets.
+        if !self.slot(who).udp.contains_key(&datagram.from.port()) {
+            return;
+        }
+        let own = self.slot(who).address;
+        datagram.from.set_ip(own.unwrap_or(Ipv4Addr::UNSPECIFIED.into()));
+        let receiving = self.slot(receiver);
+        if own.is_none() || receiving.address.is_none() {
+            datagram.to.set_ip(Ipv4Addr::BROADCAST.into());
+        }
+        let cycle = receiving.cycle;
+        self.shared.progress.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if let Some(tracer) = &self.shared.tracer {
+            tracer.datagram(self.now, datagram.from, datagram.to, &datagram.payload);
+        }
+        self.arriving.push_back(Event::Datagram { who: receiver, cycle, datagram });
     }
 
     /// Puts a datagram on the wire.
     pub(super) fn put(&mut self, who: NodeId, datagram: &Datagram) {
         let to = self.ground.real_address(datagram.to);
         let port = datagram.from.port();
+        let slot = &self.slots[who.0 as usize];
+        if self.among == Among::Handed && slot.udp.get(&port).is_some_and(|port| port.tasks.is_empty()) {
+            self.bind_missing(who, Some(port));
+        }
         let slot = &self.slots[who.0 as usize];
         let fits = |at: &SocketAddr| at.is_ipv6() == to.is_ipv6();
         let sockets = || slot.sockets.iter().filter(|(of, at, _)| *of == port && fits(at));
@@ -349,7 +402,9 @@ impl<N: Node> Wire<N> {
                 {
                     tracer.datagram(self.now, datagram.from, datagram.to, &datagram.payload);
                 }
+                self.answering = self.owner_of(datagram.from.ip());
                 self.handle(who, Input::Datagram(datagram));
+                self.answering = None;
             }
             Event::Kept(writes) => {
                 if self.keeper.is_some() {

@@ -73,7 +73,7 @@ impl Bench {
             Authority::new("Contoso Pool CA", crypto, &mut random, wall().minus(life), 2 * life);
         let server =
             authority.issue_server(&[HOST.to_owned()], Validity::days(wall(), 365)).expect("a host name");
-        let tls = Arc::new(ServerTls { credentials: server });
+        let tls = Arc::new(ServerTls::new(server));
         let unused = Authority::new("Unused", crypto, &mut random, wall(), life);
         let clock = WallClock::new(wall(), Time::ZERO);
         let address = [192, 0, 2, 20].into();

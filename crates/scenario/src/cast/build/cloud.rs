@@ -95,7 +95,7 @@ impl<W: World<Actor>> Builder<'_, W> {
         if self.ground.certified.is_some() {
             self.add_authority_server(segment, &credentials)?;
         }
-        let tls = Arc::new(ServerTls { credentials });
+        let tls = Arc::new(ServerTls::new(credentials));
         let mut drawn = self.random("tenant");
         let tenant = identity::Tenant {
             id: drawn.uuid(),
@@ -222,7 +222,7 @@ impl<W: World<Actor>> Builder<'_, W> {
             }
             list.push(account);
         }
-        let tls = Arc::new(ServerTls { credentials });
+        let tls = Arc::new(ServerTls::new(credentials));
         let address = self.pool_address(index).into();
         let mut setup = registrar::Setup::new(name, host, address, self.clock, pool_random, tls, authority);
         setup.domain = domain.clone();

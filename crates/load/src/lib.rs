@@ -11,9 +11,11 @@
 //! | module | promise |
 //! | --- | --- |
 //! | [`plan`] | what is offered to whom, and what may come of it |
+//! | [`arrival`] | when work falls due |
 //! | [`beat`] | what came of one second of one part's work |
 //! | [`crew`] | who does the work, and how they are told |
 
+pub mod arrival;
 pub mod beat;
 pub mod crew;
 pub mod plan;

@@ -213,12 +213,20 @@ pub struct Outbox {
     effects: Vec<Effect>,
     next_stream: u64,
     next_record: u64,
+    /// How often each event was told of, in a world that wants no notes but this.
+    counted: Option<BTreeMap<&'static str, u64>>,
 }
 
 impl Outbox {
     /// An empty outbox whose stream and record ids start at 1; tests and worlds make one per actor.
     pub fn new() -> Outbox {
-        Outbox { effects: Vec::new(), next_stream: 1, next_record: 1 }
+        Outbox { effects: Vec::new(), next_stream: 1, next_record: 1, counted: None }
+    }
+
+    /// An empty outbox that drops notes, and only counts the events among them: for worlds in which so much happens that
+    /// nobody could read of it.
+    pub fn counting() -> Outbox {
+        Outbox { counted: Some(BTreeMap::new()), ..Outbox::new() }
     }
 
     /// Sends a datagram.
@@ -280,7 +288,34 @@ impl Outbox {
 
     /// Says something for the journal.
     pub fn note(&mut self, note: Note) {
-        self.effects.push(Effect::Note(note));
+        match (&mut self.counted, &note) {
+            (None, _) => self.effects.push(Effect::Note(note)),
+            (Some(counted), Note::Event { name, .. }) => *counted.entry(name).or_default() += 1,
+            (Some(_), _) => {}
+        }
+    }
+
+    /// Says something for the journal that is no event, and is written only if somebody reads it.
+    pub fn note_with(&mut self, note: impl FnOnce() -> Note) {
+        if self.counted.is_none() {
+            self.effects.push(Effect::Note(note()));
+        }
+    }
+
+    /// Tells of an event; whom it concerns and the facts are written only if somebody reads them.
+    pub fn event_with<Of: Into<String>>(&mut self, name: &'static str, about: impl FnOnce() -> (Of, String)) {
+        match &mut self.counted {
+            Some(counted) => *counted.entry(name).or_default() += 1,
+            None => {
+                let (of, text) = about();
+                self.effects.push(Effect::Note(Note::event(name, of, text)));
+            }
+        }
+    }
+
+    /// How often each event was told of; nothing where notes are wanted.
+    pub fn counted(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.counted.iter().flatten().map(|(name, count)| (*name, *count))
     }
 
     /// The next unused stream id; worlds name accepted streams with it.
@@ -300,5 +335,10 @@ impl Outbox {
     /// Takes out everything that was asked for, oldest first.
     pub fn take(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
+    }
+
+    /// Moves everything that was asked for to the end of `into`, oldest first: for worlds that use the same room again.
+    pub fn take_into(&mut self, into: &mut Vec<Effect>) {
+        into.append(&mut self.effects);
     }
 }

@@ -30,11 +30,11 @@ pub(crate) const QUEUED_MAX: usize = 8 << 20;
 const ORDER_COST: usize = 64;
 
 /// For how long a connection may take nothing of what waits for it, on the machine's clock.
-const STALLED_MAX: Duration = Duration::from_secs(30);
+pub(crate) const STALLED_MAX: Duration = Duration::from_secs(30);
 
 /// How long a connection that was closed here waits for the other end to close as well. Closing at once would throw
 /// away what the other end has not read yet.
-const LINGER_MAX: Duration = Duration::from_secs(2);
+pub(crate) const LINGER_MAX: Duration = Duration::from_secs(2);
 
 /// How much is read from a socket at a time.
 const READ_SIZE: usize = 32 * 1024;

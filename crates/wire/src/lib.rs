@@ -15,6 +15,7 @@
 //! | `faults` | rules and cut links, over what actors send each other |
 //! | `store` | the actors' disks in a file |
 //! | `trace` | what goes over the sockets, told to a capture |
+//! | [`limits`] | how many files the process may have open |
 //! | [`lean`] | the same for load: batches instead of tasks, counts instead of notes |
 //!
 //! All of it runs on the thread that calls [`net::World::step`]; only the disk has a thread of its own.
@@ -31,6 +32,7 @@ mod event;
 mod faults;
 mod layers;
 pub mod lean;
+pub mod limits;
 mod listener;
 mod ports;
 mod store;

@@ -23,7 +23,7 @@ use crate::layers::Layers;
 use crate::ports::Ground;
 
 /// How many connections of a port may be in the middle of their handshake.
-const PENDING_MAX: usize = 4096;
+pub(crate) const PENDING_MAX: usize = 4096;
 
 /// How many connections an actor holds at a time.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -32,7 +32,7 @@ const CONNECTIONS_MAX: usize = 16_384;
 pub(crate) const HANDSHAKE_MAX: Duration = Duration::from_secs(15);
 
 /// How long accepting pauses when the machine has no sockets left.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
 /// The largest UDP payload (RFC 768 over IPv4).
 const DATAGRAM_MAX: usize = 65_507;

@@ -132,7 +132,8 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    pub(crate) fn start(mut store: Store, events: tokio::sync::mpsc::UnboundedSender<Event>) -> Keeper {
+    /// Starts a thread that writes, and that says with `tell` what was written.
+    pub(crate) fn start(mut store: Store, tell: impl Fn(Event) + Send + 'static) -> Keeper {
         let (sender, receiver) = mpsc::sync_channel::<Write>(WAITING_MAX);
         let thread = std::thread::spawn(move || {
             while let Ok(first) = receiver.recv() {
@@ -145,8 +146,7 @@ impl Keeper {
                     // Nobody is told that a write is safe that is not.
                     Err(why) => Event::DiskBroke(why.to_string()),
                 };
-                // At the end nobody listens any more; the rest is written all the same.
-                let _ = events.send(event);
+                tell(event);
             }
         });
         Keeper { writes: Some(sender), thread: Some(thread) }

@@ -156,7 +156,7 @@ impl<N: Node> Wire<N> {
     ///
     /// If the machine gives no event loop, or the store cannot be read.
     pub fn new(setup: Setup) -> Result<Wire<N>, StoreError> {
-        raise_file_limit();
+        crate::limits::raise_files();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|why| StoreError::machine(&why))?;
         let (sender, events) = mpsc::channel(EVENTS_MAX);
@@ -166,7 +166,8 @@ impl<N: Node> Wire<N> {
             None => None,
             Some(mut store) => {
                 old_disks = store.disks()?;
-                Some(Keeper::start(store, kept_sender))
+                // At the end nobody listens any more; the rest is written all the same.
+                Some(Keeper::start(store, move |event| drop(kept_sender.send(event))))
             }
         };
         let shared = Shared {
@@ -429,16 +430,5 @@ impl<N> Drop for Wire<N> {
                 tokio::task::yield_now().await;
             }
         });
-    }
-}
-
-/// As many open files as the machine allows: every connection is one.
-fn raise_file_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        limit.current = limit.maximum;
-        // Without it there are fewer connections; the machine's word counts.
-        let _ = setrlimit(Resource::Nofile, limit);
     }
 }

@@ -9,6 +9,7 @@ mod calls;
 pub mod certified;
 mod change;
 mod ground;
+mod seats;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use net::{NodeId, Sim, Time, World};
 
 pub use self::build::BuildError;
 pub(crate) use self::build::prepare;
-pub use self::ground::{Addresses, Ground};
+pub use self::ground::{Addresses, Ground, Part};
 
 use crate::actor::Actor;
 use crate::lab_file::Lab;
@@ -50,6 +51,7 @@ pub struct Cast<W = Sim<Actor>> {
     /// Pool names in the lab's order, with their hosts.
     pools: Vec<(String, String)>,
     pictures: Vec<Picture>,
+    seats: seats::Seats,
 }
 
 /// The most pictures of one telling.

@@ -5,6 +5,7 @@
 //! nothing in it pretends to be a real service.
 
 pub(crate) mod check;
+mod fleets;
 mod identity;
 mod people;
 mod phones;
@@ -13,6 +14,7 @@ mod sites;
 
 use std::collections::BTreeMap;
 
+pub use fleets::{FLEET_MAX, Fleet, numbered};
 pub use identity::{ConditionalAccess, Identity, Profile, Rule};
 pub use people::{Person, PersonKind, Role, SecondFactorKind, Secret};
 pub use phones::Phone;
@@ -50,6 +52,8 @@ record! {
         "sites" sites: Named<Site>,
         /// Phones by name.
         "phones" phones: Named<Phone>,
+        /// Fleets by name: many phones, each with an account, for load.
+        "fleets" fleets: Named<Fleet>,
         /// Files on every site's provisioning server: names and contents.
         "provisioning" provisioning: BTreeMap<String, String>,
     }

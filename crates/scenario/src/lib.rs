@@ -11,6 +11,7 @@
 //! | [`person`] | a person with a browser |
 //! | [`cast`] | every actor of a lab, in its place |
 //! | [`director`] | tells a story to a cast |
+//! | [`fleet`] | many phones that boot, sign in and call under load |
 //! | [`expectation`] | whether what a story claims is so |
 //! | [`report`] | what came of it, for people |
 //! | [`run`] | from a story that was read to what came of it |
@@ -19,6 +20,7 @@ pub mod actor;
 pub mod cast;
 pub mod director;
 pub mod expectation;
+pub mod fleet;
 pub mod lab_file;
 pub mod language;
 pub mod mistakes;

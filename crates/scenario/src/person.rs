@@ -127,10 +127,7 @@ pub struct Person {
 impl Person {
     /// A person who has not opened anything yet.
     pub fn new(setup: PersonSetup) -> Person {
-        let second_factor = setup.second_factor.map(|secret| {
-            // RFC 6238 with the parameters that every authenticator application uses.
-            Builder::new().with_secret(secret).with_skew(0).build_noncompliant()
-        });
+        let second_factor = setup.second_factor.map(totp);
         Person {
             browser: Browser::new(setup.address, setup.dns, setup.trust, setup.random),
             name: setup.name,
@@ -171,6 +168,13 @@ impl Person {
     /// From now on they know this password.
     pub fn learn_password(&mut self, password: &str) {
         self.password = password.to_owned();
+    }
+
+    /// Somebody else sits down: from now on it is their account, password and second factor (RFC 6238).
+    pub fn become_owner(&mut self, account: String, password: String, second_factor: Option<Vec<u8>>) {
+        self.account = account;
+        self.password = password;
+        self.second_factor = second_factor.map(totp);
     }
 
     /// The six digits that their second factor shows at `now`.
@@ -338,6 +342,11 @@ impl Person {
             self.script = Some((script, left - 1));
         }
     }
+}
+
+/// The second factor with that secret, with the parameters that every authenticator application uses.
+fn totp(secret: Vec<u8>) -> Totp {
+    Builder::new().with_secret(secret).with_skew(0).build_noncompliant()
 }
 
 /// Six digits that differ from the right ones in every place.

@@ -17,10 +17,11 @@ use registrar::InnerKey;
 use vvx::phone::Phone;
 
 use super::certified::{self, AuthorityWanted, ServerWanted};
-use super::ground::Ground;
+use super::ground::{Ground, Part};
+use super::seats::Seats;
 use super::{AccountFacts, Cast};
 use crate::actor::Actor;
-use crate::lab_file::{Lab, Link, Person as LabPerson, Phone as LabPhone, Rule, SecondFactorKind};
+use crate::lab_file::{Fleet, Lab, Link, Person as LabPerson, Phone as LabPhone, Rule, SecondFactorKind};
 use crate::person::{Person, PersonSetup};
 
 /// How long the lab's authorities and servers live, from a year before the lab opens: longer than any story.
@@ -68,6 +69,8 @@ struct Builder<'a, W> {
     ground: &'a Ground,
     world: W,
     nodes: BTreeMap<String, NodeId>,
+    /// Each phone's place among all of the lab.
+    places: BTreeMap<&'a str, usize>,
     /// The authority whose root phones and browsers come with.
     public: Authority,
     clock: WallClock,
@@ -93,7 +96,7 @@ impl<W: World<Actor>> Cast<W> {
     /// If something in the lab cannot exist, such as a phone of an unknown model.
     pub fn build_in(world: W, lab: &Lab, phones: &[String], ground: &Ground) -> Result<Cast<W>, BuildError> {
         let as_written = lab;
-        let lab = &ground.addresses.resettle(lab)?;
+        let lab = &ground.addresses.resettle(lab)?.with_fleets().map_err(|why| failed("fleets")(&why))?;
         let mut public = certified::wanted(lab, None).swap_remove(0);
         if ground.certified.is_none() {
             public.title = "Lab Public Root".to_owned();
@@ -103,6 +106,7 @@ impl<W: World<Actor>> Cast<W> {
             ground,
             world,
             nodes: BTreeMap::new(),
+            places: lab.phones.keys().enumerate().map(|(place, name)| (name.as_str(), place)).collect(),
             public: authority(ground, lab, &public, "public authority")?,
             clock: WallClock::new(lab.epoch, Time::ZERO),
         };
@@ -162,17 +166,27 @@ impl<W: World<Actor>> Builder<'_, W> {
             .collect();
         let accounts = self.accounts(&pools);
 
-        self.add_infrastructure(cloud_segment)?;
-        self.add_identity(cloud_segment, &accounts)?;
-        for index in 0..pools.len() {
-            self.add_pool(cloud_segment, index, &pools, &accounts)?;
+        let (is_office, is_services) = match self.ground.part {
+            Part::Whole => (true, true),
+            Part::Services => (false, true),
+            Part::Office => (true, false),
+        };
+        if is_office {
+            self.add_infrastructure(cloud_segment)?;
         }
-        for (index, (name, person)) in self.lab.people.iter().enumerate() {
+        if is_services {
+            self.add_identity(cloud_segment, &accounts)?;
+            for index in 0..pools.len() {
+                self.add_pool(cloud_segment, index, &pools, &accounts)?;
+            }
+        }
+        let people = self.lab.people.iter().filter(|(name, _)| is_office && !self.lab.is_of_fleet(name));
+        for (index, (name, person)) in people.enumerate() {
             let actor = self.person(name, &person.value, index, &accounts[name]);
             self.add(name, actor, home_segment);
         }
         let mut segments = BTreeMap::new();
-        for (name, site) in &self.lab.sites {
+        for (name, site) in self.lab.sites.iter().filter(|_| is_office) {
             let model = link_model(&site.value.link);
             let segment = self.world.add_segment(name, model.clone());
             segments.insert(name.clone(), (segment, model));
@@ -181,7 +195,13 @@ impl<W: World<Actor>> Builder<'_, W> {
         for node in self.nodes.values() {
             self.world.power_on(*node);
         }
-        for name in phones {
+        let members = |name: &String| match self.lab.fleets.get(name) {
+            None => vec![name.clone()],
+            Some(fleet) => (0..fleet.value.count).map(|n| Fleet::phone_name(name, n)).collect(),
+        };
+        let phones: Vec<String> = phones.iter().flat_map(members).collect();
+        let seats = self.seats(home_segment);
+        for name in &phones {
             let phone = self.lab.phones.get(name).ok_or_else(|| failed(name)(&"no such phone"))?;
             let (segment, _) = segments
                 .get(&phone.value.site.value)
@@ -200,6 +220,7 @@ impl<W: World<Actor>> Builder<'_, W> {
             accounts,
             pools,
             pictures: Vec::new(),
+            seats,
         })
     }
 
@@ -246,6 +267,7 @@ impl<W: World<Actor>> Builder<'_, W> {
     fn second_factor(&self, name: &str, person: &LabPerson) -> Option<Vec<u8>> {
         match person.second_factor {
             SecondFactorKind::None => None,
+            SecondFactorKind::Totp if self.lab.is_of_fleet(name) => Some(fleet_secret(self.lab, name)),
             SecondFactorKind::Totp => {
                 Some(self.random(&format!("second factor of {name}")).bytes::<20>().to_vec())
             }
@@ -268,6 +290,20 @@ impl<W: World<Actor>> Builder<'_, W> {
         })))
     }
 
+    /// Where a fleet's owners sit down.
+    fn seats(&self, segment: net::sim::SegmentId) -> Seats {
+        Seats {
+            addresses: self.ground.addresses,
+            seed: self.ground.seed,
+            dns: self.cloud(53).into(),
+            trust: self.public.trust(),
+            clock: self.clock,
+            segment,
+            made: 0,
+            free: Vec::new(),
+        }
+    }
+
     fn phone(&self, name: &str, phone: &LabPhone) -> Result<Actor, BuildError> {
         let model = vvx::model::Model::find(&phone.model.value).map_err(|why| failed(name)(&why))?;
         let firmware = vvx::model::Firmware::parse(&phone.firmware).map_err(|why| failed(name)(&why))?;
@@ -280,10 +316,16 @@ impl<W: World<Actor>> Builder<'_, W> {
         setup.parameters.clone_from(&phone.parameters);
         setup.crypto = self.ground.crypto;
         // Each phone of the lab has a voice of its own, so that a story can tell who is heard.
-        let place = self.lab.phones.keys().position(|known| known == name).unwrap_or(0);
+        let place = self.places.get(name).copied().unwrap_or(0);
         setup.voice_hz = vvx::setup::voice_hz(place);
         Ok(Actor::Phone(Box::new(Phone::new(setup))))
     }
+}
+
+/// The seed of a fleet account's second factor. It follows from the lab file alone, so that a fleet's owners know it though
+/// the identity service runs elsewhere; the passwords stand in the same file.
+pub(super) fn fleet_secret(lab: &Lab, name: &str) -> Vec<u8> {
+    Random::named(lab.seed, &format!("second factor of {name}")).bytes::<20>().to_vec()
 }
 
 fn link_model(link: &Link) -> LinkModel {

@@ -22,6 +22,15 @@ const CLOUD: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 0);
 /// The network of people's computers in the simulated world (RFC 5737), a /24.
 const HOME: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 0);
 
+/// The network of the computers at which a fleet's owners sit in the simulated world (RFC 2544), a /15.
+const SEATS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
+
+/// How many such computers there are: x.y.101.0 to x.y.127.255.
+pub(super) const SEATS_MAX: u32 = 27 * 256;
+
+/// How many addresses of a site are not for phones of a fleet: servers, computers, and phones with names.
+const SITE_RESERVE: u32 = 1024;
+
 /// What a lab is built of besides its file.
 #[derive(Clone, Debug)]
 pub struct Ground {
@@ -35,6 +44,20 @@ pub struct Ground {
     pub certified: Option<Arc<Certified>>,
     /// The keys that sign tokens; without them the ones that all simulated labs share.
     pub signing_keys: Option<SigningKeys>,
+    /// Which part of the lab is built here.
+    pub part: Part,
+}
+
+/// Which part of a lab is built. A fleet may live in a program of its own, beside the one whose services it loads: both
+/// are built from the same file, on the same addresses and by the same certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The identity service, the pools and the public authority's server.
+    Services,
+    /// Everything else: names, time, sites, people and phones.
+    Office,
 }
 
 impl Ground {
@@ -46,6 +69,7 @@ impl Ground {
             addresses: Addresses::Documentation,
             certified: None,
             signing_keys: None,
+            part: Part::Whole,
         }
     }
 
@@ -57,6 +81,7 @@ impl Ground {
             addresses: Addresses::Within(network),
             certified: None,
             signing_keys: None,
+            part: Part::Whole,
         }
     }
 }
@@ -88,6 +113,14 @@ impl Addresses {
         }
     }
 
+    /// The address of one of the computers at which a fleet's owners sit.
+    pub(super) fn seat(self, index: u32) -> Ipv4Addr {
+        match self {
+            Addresses::Documentation => offset(SEATS, 256 + index % SEATS_MAX),
+            Addresses::Within(network) => offset(network, 101 * 256 + index % SEATS_MAX),
+        }
+    }
+
     /// The lab with its sites, and every address that its file writes, on these addresses.
     ///
     /// # Errors
@@ -102,6 +135,7 @@ impl Addresses {
             let why = format!("on real sockets a lab has at most {MOST_SITES}");
             return Err(BuildError { what: format!("{} sites", lab.sites.len()), why });
         }
+        let blocks = blocks(lab)?;
         for site in settled.sites.values_mut() {
             site.value.dhcp.dns = site.value.dhcp.dns.map(|address| self.resettled(lab, address));
             if let Some(ntp) = &mut site.value.dhcp.ntp
@@ -110,10 +144,11 @@ impl Addresses {
                 *ntp = self.resettled(lab, address).to_string();
             }
         }
-        for (index, site) in settled.sites.values_mut().enumerate() {
+        for (site, (first, count)) in settled.sites.values_mut().zip(blocks) {
             let subnet = &mut site.value.subnet.value;
-            subnet.address = self.site(index);
-            subnet.prefix = subnet.prefix.max(20);
+            subnet.address = self.site(first);
+            // Blocks come in powers of two.
+            subnet.prefix = subnet.prefix.max(20 - count.trailing_zeros() as u8);
         }
         Ok(settled)
     }
@@ -132,11 +167,12 @@ impl Addresses {
         if in_24(HOME) {
             return self.home(host);
         }
-        for (index, site) in lab.sites.values().enumerate() {
+        let blocks = blocks(lab).unwrap_or_default();
+        for (site, (first, _)) in lab.sites.values().zip(blocks) {
             let subnet = site.value.subnet.value;
             if (u32::from(subnet.address)..=u32::from(subnet.last())).contains(&u32::from(address)) {
                 let distance = u32::from(address) - u32::from(subnet.address);
-                return offset(self.site(index), distance & 0xfff);
+                return offset(self.site(first), distance & 0xfff);
             }
         }
         address
@@ -147,6 +183,32 @@ impl Addresses {
         // Below `MOST_SITES`, so that the third octet stays below 256.
         offset(network, (128 + 16 * index as u32) * 256)
     }
+}
+
+/// The first block of 4,096 addresses of each site, and how many it has: one, or as many as its fleets want.
+fn blocks(lab: &Lab) -> Result<Vec<(usize, usize)>, BuildError> {
+    let mut next: usize = 0;
+    let mut all = Vec::new();
+    for name in lab.sites.keys() {
+        let phones = fleet_phones(lab, name);
+        let wanted = if phones == 0 { 1 } else { (phones + SITE_RESERVE).div_ceil(4096) as usize };
+        let count = wanted.next_power_of_two();
+        // A network begins where its prefix does.
+        let first = next.next_multiple_of(count);
+        next = first + count;
+        all.push((first, count));
+    }
+    if next > MOST_SITES {
+        let why = format!("the sites want {} addresses; there are {}", next * 4096, MOST_SITES * 4096);
+        return Err(BuildError { what: "fleets".to_owned(), why });
+    }
+    Ok(all)
+}
+
+/// How many phones of fleets a site has.
+pub(super) fn fleet_phones(lab: &Lab, site: &str) -> u32 {
+    let here = lab.fleets.values().filter(|fleet| fleet.value.site.value == site);
+    here.map(|fleet| fleet.value.count).sum()
 }
 
 fn offset(address: Ipv4Addr, by: u32) -> Ipv4Addr {

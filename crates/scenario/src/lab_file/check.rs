@@ -68,9 +68,14 @@ fn domain(node: &Node, reader: &mut Reader) {
 /// Names are short words, and no two parties share one: stories call them by it alone.
 fn names(node: &Node, reader: &mut Reader) {
     let mut seen: BTreeMap<&str, (&str, Place)> = BTreeMap::new();
-    for (key, noun) in
-        [("people", "a person"), ("phones", "a phone"), ("sites", "a site"), ("pools", "a pool")]
-    {
+    let kinds = [
+        ("people", "a person"),
+        ("phones", "a phone"),
+        ("sites", "a site"),
+        ("pools", "a pool"),
+        ("fleets", "a fleet"),
+    ];
+    for (key, noun) in kinds {
         for entry in entries(node, key) {
             word(&entry.key, entry.key_place, reader);
             let name = entry.key.as_str();
@@ -118,7 +123,7 @@ fn told_twice(
 fn accounts(node: &Node, reader: &mut Reader) {
     let domain = lab_domain(node).to_owned();
     let (mut upns, mut lines) = (BTreeMap::new(), BTreeMap::new());
-    for entry in entries(node, "people") {
+    for entry in entries(node, "people").iter().chain(entries(node, "fleets")) {
         if let Some((upn, place)) = text(entry.value.get("upn")) {
             told_twice(&mut upns, upn.to_lowercase(), place, "the sign-in name", reader);
             if let Some((_, of)) = upn.rsplit_once('@')
@@ -195,7 +200,7 @@ fn sites(node: &Node, reader: &mut Reader) {
 
 fn phones(node: &Node, reader: &mut Reader) {
     let mut seen = BTreeMap::new();
-    for entry in entries(node, "phones") {
+    for entry in entries(node, "phones").iter().chain(entries(node, "fleets")) {
         if let Some((site, place)) = text(entry.value.get("site")) {
             let _ = reader.check(crate::yaml::Kind::Site, site, place);
         }

@@ -66,6 +66,11 @@ impl Secret {
     pub fn reveal(&self) -> &str {
         &self.0
     }
+
+    /// The secret of one of a fleet, whose number goes where the pattern says.
+    pub(super) fn numbered(&self, n: u32) -> Secret {
+        Secret(super::numbered(&self.0, n))
+    }
 }
 
 impl std::fmt::Debug for Secret {

@@ -8,6 +8,7 @@ use site::dhcp::{DhcpServer, Options, UcServer};
 use site::provisioning::ProvisioningServer;
 
 use super::{Actor, BuildError, Builder, failed, offset};
+use crate::cast::ground::fleet_phones;
 use crate::lab_file::Site;
 
 impl<W: World<Actor>> Builder<'_, W> {
@@ -26,13 +27,14 @@ impl<W: World<Actor>> Builder<'_, W> {
             let size = u32::from(subnet.last()) - u32::from(subnet.address);
             // Phones get the upper part: 10.20.2.0 on in a /16, the upper half of anything small.
             let first = if size > 1024 { 512 } else { size / 2 };
+            let most = 4095.max(fleet_phones(lab, name) + 256);
             let setup = site::dhcp::Setup {
                 name: format!("{name}.dhcp"),
                 address: offset(subnet.address, 1),
                 clock: self.clock,
                 prefix: subnet.prefix,
                 first: offset(subnet.address, first),
-                last: offset(subnet.address, size.saturating_sub(1).min(first + 4095)),
+                last: offset(subnet.address, size.saturating_sub(1).min(first + most)),
                 reserved: BTreeMap::new(),
                 lease: site.dhcp.lease,
                 options: Options {

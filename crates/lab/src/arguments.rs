@@ -26,6 +26,8 @@ pub enum Command {
     Schema(Schema),
     /// Keep a lab running on real sockets, for phones, browsers and programs of other people
     Up(Up),
+    /// Serve one of the lab's pools alone, for as many clients as the machine bears
+    Pool(Pool),
     /// Make, show and export the lab's own certificates
     Certs(Certs),
 }
@@ -132,6 +134,76 @@ pub struct Up {
     pub format: Format,
     #[command(flatten)]
     pub ground: GroundArguments,
+}
+
+/// Serve a pool alone.
+#[derive(Debug, Args)]
+pub struct Pool {
+    /// The lab
+    #[arg(default_value = "lab.yaml", value_name = "LAB")]
+    pub lab: PathBuf,
+    /// Which of its pools; the first one if not said
+    #[arg(long, value_name = "NAME")]
+    pub pool: Option<String>,
+    /// The pool's address in place of its own in the lab's network; anything but a part of 127.0.0.0/8 lets others reach it
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<std::net::IpAddr>,
+    /// The port of SIP over UDP in place of the lab's; 0 opens none
+    #[arg(long, value_name = "PORT")]
+    pub udp: Option<u16>,
+    /// The port of SIP over TCP in place of the lab's; 0 opens none
+    #[arg(long, value_name = "PORT")]
+    pub tcp: Option<u16>,
+    /// The port of SIP over TLS in place of the lab's
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub tls: Option<u16>,
+    /// The SIP domain and digest realm in place of the lab's
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: Option<String>,
+    /// How many accounts there are beside those of the lab's people
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub accounts: u64,
+    /// The user names of those accounts: `{n}` stands for the number from 0, `{n:06}` for the same with six digits
+    #[arg(long, value_name = "PATTERN", default_value = "load{n}")]
+    pub user: String,
+    /// Their passwords, by number as well if wanted
+    #[arg(long, value_name = "PATTERN", default_value = "secret")]
+    pub password: String,
+    /// Which proof of a password is asked for in place of what the lab says; `none` believes everybody
+    #[arg(long, value_enum)]
+    pub digest: Option<DigestArgument>,
+    /// Keep bindings and certificates in this file, so that they are there at the next start; without, they are in memory
+    /// alone
+    #[arg(long, value_name = "FILE.redb")]
+    pub state: Option<PathBuf>,
+    /// The folder of certificates and keys; what is missing is made
+    #[arg(long, default_value = "certs", value_name = "DIR")]
+    pub certs: PathBuf,
+    /// The kind of key that authorities and servers are to have; P-256 if there are none yet
+    #[arg(long, value_enum)]
+    pub key: Option<Key>,
+    /// End when the standard input ends, too: a program that started the pool takes it along
+    #[arg(long)]
+    pub until_eof: bool,
+    /// How it says that it is ready, and what it has served
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    #[command(flatten)]
+    pub ground: GroundArguments,
+}
+
+/// Which proofs of a password a pool asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DigestArgument {
+    /// None: whoever says to be somebody is believed
+    None,
+    /// MD5
+    Md5,
+    /// SHA-256
+    #[value(name = "sha-256")]
+    Sha256,
+    /// SHA-256, and behind it MD5
+    Both,
 }
 
 /// Read stories.

@@ -7,7 +7,9 @@ mod arguments;
 mod certs;
 mod check;
 mod files;
+mod pool;
 mod run;
+mod signals;
 mod terminal;
 mod up;
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Command::Check(check) => check::check(&check),
         Command::Schema(schema) => check::schema(&schema),
         Command::Up(up) => up::up(&up),
+        Command::Pool(pool) => pool::pool(&pool),
         Command::Certs(certs) => certs::certs(&certs),
     })
 }

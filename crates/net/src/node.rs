@@ -295,6 +295,11 @@ impl Outbox {
         }
     }
 
+    /// Whether somebody reads the notes.
+    pub fn wants_notes(&self) -> bool {
+        self.counted.is_none()
+    }
+
     /// Says something for the journal that is no event, and is written only if somebody reads it.
     pub fn note_with(&mut self, note: impl FnOnce() -> Note) {
         if self.counted.is_none() {

@@ -3,6 +3,9 @@
 //! The directory outlives a power cut of the pool, as a real pool's database does: what an administrator
 //! changed stays changed.
 
+pub mod fleet;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -11,6 +14,8 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use net::Random;
 use sip::digest::{Ha1, Hash};
 use subtle::ConstantTimeEq as _;
+
+use self::fleet::Fleet;
 
 /// The longest pool password, in octets.
 pub const PASSWORD_LIMIT: usize = 256;
@@ -178,11 +183,19 @@ impl Account {
 
 /// The address inside `sip:Alice@Contoso.Example`, or a bare address, in lower case.
 pub fn normal(address_or_uri: &str) -> String {
+    usual(address_or_uri).into_owned()
+}
+
+/// As [`normal`], and as it stands if it is so already.
+fn usual(address_or_uri: &str) -> Cow<'_, str> {
     let bare = match address_or_uri.get(..4) {
         Some(scheme) if scheme.eq_ignore_ascii_case("sip:") => &address_or_uri[4..],
         _ => address_or_uri,
     };
-    bare.to_ascii_lowercase()
+    match bare.bytes().any(|octet| octet.is_ascii_uppercase()) {
+        true => Cow::Owned(bare.to_ascii_lowercase()),
+        false => Cow::Borrowed(bare),
+    }
 }
 
 /// A phone number without the signs that only please the eye, and without parameters; `None` if it is none. A number
@@ -199,14 +212,25 @@ fn digits(number: &str) -> Option<String> {
 #[derive(Debug)]
 pub struct Accounts {
     by_address: BTreeMap<String, Account>,
+    /// Accounts that go by a pattern, unless one stands above.
+    fleet: Option<Fleet>,
     cost: PasswordCost,
+}
+
+/// Whether an account may do anything here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing<'a> {
+    /// Whether it may sign in.
+    pub enabled: bool,
+    /// Where it is homed.
+    pub home: &'a Home,
 }
 
 impl Accounts {
     /// A directory of these accounts; of two with one address the later counts. `cost` is what a password costs
     /// that is set from here on, and what a try costs at an account that has none.
     pub fn new(accounts: impl IntoIterator<Item = Account>, cost: PasswordCost) -> Accounts {
-        let mut directory = Accounts { by_address: BTreeMap::new(), cost };
+        let mut directory = Accounts { by_address: BTreeMap::new(), fleet: None, cost };
         for account in accounts {
             directory.insert(account);
         }
@@ -220,21 +244,68 @@ impl Accounts {
         self.by_address.insert(account.address.clone(), account);
     }
 
+    /// Adds a fleet, in place of the one that was there.
+    pub fn add_fleet(&mut self, fleet: Fleet) {
+        self.fleet = Some(fleet);
+    }
+
+    /// The number of an address in the fleet.
+    fn in_fleet(&self, address: &str) -> Option<(&Fleet, u64)> {
+        let fleet = self.fleet.as_ref()?;
+        Some((fleet, fleet.number_of(address)?))
+    }
+
     /// The account with this address; takes `sip:alice@…` and `alice@…`, in any case.
-    pub fn find(&self, address_or_uri: &str) -> Option<&Account> {
-        self.by_address.get(&normal(address_or_uri))
+    pub fn find(&self, address_or_uri: &str) -> Option<Cow<'_, Account>> {
+        let address = usual(address_or_uri);
+        let own = self.by_address.get(&*address).map(Cow::Borrowed);
+        own.or_else(|| self.in_fleet(&address).map(|(fleet, number)| Cow::Owned(fleet.account(number))))
+    }
+
+    /// Whether an account with this address may do anything here; `None` if there is none.
+    pub fn standing(&self, address_or_uri: &str) -> Option<Standing<'_>> {
+        let address = usual(address_or_uri);
+        match self.by_address.get(&*address) {
+            Some(account) => Some(Standing { enabled: account.enabled, home: &account.home }),
+            None => self.in_fleet(&address).map(|_| Standing { enabled: true, home: &Home::Here }),
+        }
+    }
+
+    /// The address in the usual way of writing, and the key of its digest password if it has one, of the account whose user
+    /// goes by `name` in `realm`; `None` if there is none.
+    pub fn digest_key(&self, name: &str, realm: &str, hash: Hash) -> Option<(String, Option<Cow<'_, Ha1>>)> {
+        let address = match name.contains('@') {
+            true => normal(name),
+            false => normal(&format!("{name}@{realm}")),
+        };
+        let key = match self.by_address.get(&address) {
+            Some(account) => account.digest.as_ref().and_then(|keys| keys.of(name, hash)).map(Cow::Borrowed),
+            None => {
+                let (fleet, number) = self.in_fleet(&address)?;
+                fleet.key(number, name, hash).map(Cow::Owned)
+            }
+        };
+        Some((address, key))
     }
 
     /// The account, to be changed.
     pub fn find_mut(&mut self, address_or_uri: &str) -> Option<&mut Account> {
-        self.by_address.get_mut(&normal(address_or_uri))
+        let address = normal(address_or_uri);
+        if let Some((fleet, number)) = self.in_fleet(&address)
+            && !self.by_address.contains_key(&address)
+        {
+            // What was changed stands in the directory from here on.
+            let account = fleet.account(number);
+            self.by_address.insert(address.clone(), account);
+        }
+        self.by_address.get_mut(&address)
     }
 
     /// The account whose identity goes by this `upn`.
-    pub fn by_upn(&self, upn: &str) -> Option<&Account> {
+    pub fn by_upn(&self, upn: &str) -> Option<Cow<'_, Account>> {
         let upn = normal(upn);
-        let same = self.by_address.get(&upn).filter(|account| account.upn == upn);
-        same.or_else(|| self.by_address.values().find(|account| account.upn == upn))
+        let same = self.find(&upn).filter(|account| account.upn == upn);
+        same.or_else(|| self.by_address.values().find(|account| account.upn == upn).map(Cow::Borrowed))
     }
 
     /// The account with this phone number, however it is written (RFC 3966 §5: without its separators).
@@ -254,7 +325,7 @@ impl Accounts {
     /// The account that `user` (an address) and `password` prove. It takes equally long whether the account is
     /// unknown, has no password, or has another one, if all were hashed at the directory's own cost.
     pub fn prove(&self, user: &str, password: &str) -> Option<&Account> {
-        let account = self.find(user);
+        let account = self.by_address.get(&normal(user));
         match account.and_then(|account| account.password.as_ref()) {
             Some(hash) => account.filter(|_| hash.is_of(password)),
             None => {
@@ -264,7 +335,7 @@ impl Accounts {
         }
     }
 
-    /// Every account, by address.
+    /// Every account that stands in the directory, by address; those of a fleet do not.
     pub fn iter(&self) -> impl Iterator<Item = &Account> {
         self.by_address.values()
     }

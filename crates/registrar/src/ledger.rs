@@ -95,10 +95,16 @@ impl Ledger {
         self.turning = Some(id);
     }
 
-    /// Appends a record and says how its write is called.
-    pub fn append(&mut self, record: &[u8], out: &mut Outbox) -> WriteId {
+    /// Names a write that is never made.
+    pub fn skip(&mut self) -> WriteId {
         let write = WriteId(self.next_write);
         self.next_write += 1;
+        write
+    }
+
+    /// Appends a record and says how its write is called.
+    pub fn append(&mut self, record: &[u8], out: &mut Outbox) -> WriteId {
+        let write = self.skip();
         let mut bytes = Vec::with_capacity(record.len() + FRAME);
         put(&mut bytes, record);
         self.octets += bytes.len();

@@ -29,6 +29,7 @@ pub mod setup;
 pub mod sip;
 pub mod web;
 
+pub use accounts::fleet::{Fleet, Pattern};
 pub use accounts::{Account, Accounts, DigestKeys, Home, PasswordCost, PasswordHash, PhonePolicy};
 pub use faults::{Exchange, Faults};
 pub use published::Published;

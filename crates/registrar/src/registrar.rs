@@ -107,12 +107,16 @@ impl Registrar {
         let front_end = FrontEnd::new(&setup);
         let mut web_random = setup.random.fork("web");
         let web = Web::new(&setup, &mut web_random);
+        let mut accounts = Accounts::new(setup.accounts, setup.password_cost);
+        if let Some(fleet) = setup.fleet {
+            accounts.add_fleet(fleet);
+        }
         Registrar {
             name: setup.name,
             address: setup.address,
             sip_port: setup.sip_port,
             core: Core {
-                accounts: Accounts::new(setup.accounts, setup.password_cost),
+                accounts,
                 published: Published::default(),
                 random: setup.random,
                 faults: Faults::default(),

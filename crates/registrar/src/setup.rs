@@ -9,6 +9,7 @@ use net::{Crypto, Random, WallClock};
 use pki::Authority;
 use sip::digest::Algorithm;
 
+use crate::accounts::fleet::Fleet;
 use crate::accounts::{Account, PasswordCost};
 use crate::sip::inner::InnerKey;
 
@@ -79,6 +80,10 @@ pub struct Setup {
     pub strict: bool,
     /// Where ordinary SIP user agents are served, which prove themselves by digest; `None` serves none.
     pub plain_sip: Option<PlainSip>,
+    /// Many accounts more, that go by a pattern.
+    pub fleet: Option<Fleet>,
+    /// Whether bindings are written to the disk, so that they outlive the power. Without, a REGISTER waits for nothing.
+    pub keeps_bindings: bool,
 }
 
 /// Where ordinary SIP user agents are served (RFC 3261, RFC 7118): the ports, and whether the TLS port is theirs too.
@@ -108,6 +113,8 @@ pub enum DigestOffer {
     Md5,
     /// SHA-256 alone.
     Sha256,
+    /// None: whoever says to be somebody is believed. For measuring what the rest costs, and for peers that do the same.
+    None,
 }
 
 impl DigestOffer {
@@ -117,6 +124,7 @@ impl DigestOffer {
             DigestOffer::Both => vec![Algorithm::SHA_256, Algorithm::MD5],
             DigestOffer::Md5 => vec![Algorithm::MD5],
             DigestOffer::Sha256 => vec![Algorithm::SHA_256],
+            DigestOffer::None => Vec::new(),
         }
     }
 }
@@ -167,6 +175,8 @@ impl Setup {
             sip_port: Setup::SIP_PORT,
             strict: false,
             plain_sip: None,
+            fleet: None,
+            keeps_bindings: true,
         }
     }
 

@@ -91,6 +91,7 @@ pub struct FrontEnd {
     unfinished: usize,
     bindings: Bindings,
     store: Store,
+    keeps_bindings: bool,
     waiting: BTreeMap<WriteId, Waiting>,
     subscriptions: Subscriptions,
     next_cid: u64,
@@ -110,7 +111,8 @@ impl FrontEnd {
             deadlines: BTreeSet::new(),
             unfinished: 0,
             bindings: Bindings::default(),
-            store: Store::default(),
+            store: Store::new(setup.keeps_bindings),
+            keeps_bindings: setup.keeps_bindings,
             waiting: BTreeMap::new(),
             subscriptions: Subscriptions::default(),
             next_cid: 0x100,
@@ -139,7 +141,7 @@ impl FrontEnd {
         self.deadlines.clear();
         self.unfinished = 0;
         self.bindings = Bindings::default();
-        self.store = Store::default();
+        self.store = Store::new(self.keeps_bindings);
         self.waiting.clear();
         self.subscriptions = Subscriptions::default();
     }
@@ -212,7 +214,28 @@ impl FrontEnd {
         out: &mut Outbox,
     ) {
         if self.plain.ports().is_some_and(|ports| ports.udp == Some(datagram.to.port())) {
-            self.datagram(datagram, &mut Turn { now, parts, out });
+            let mut turn = Turn { now, parts, out };
+            self.datagram(datagram, &mut turn);
+            self.unwritten(&mut turn);
+        }
+    }
+
+    /// Carries out what waits for a disk that is not written to.
+    fn unwritten(&mut self, turn: &mut Turn<'_, '_>) {
+        if self.keeps_bindings {
+            return;
+        }
+        for write in self.store.take_unwritten() {
+            self.carry_out_write(write, turn);
+        }
+    }
+
+    fn carry_out_write(&mut self, write: WriteId, turn: &mut Turn<'_, '_>) {
+        if let Some(waiting) = self.waiting.remove(&write) {
+            self.carry_out(waiting, turn);
+        }
+        if let Some(waiting) = self.plain.kept(write) {
+            self.carry_out_plainly(waiting, turn);
         }
     }
 
@@ -244,17 +267,15 @@ impl FrontEnd {
             // The pool dials nobody over SIP.
             StreamEvent::Opened { .. } => {}
         }
+        self.unwritten(&mut turn);
         self.schedule(stream);
     }
 
     /// A write reached the disk; whether it was one of this half's.
     pub fn kept(&mut self, now: Time, record: RecordId, parts: &mut Parts<'_>, out: &mut Outbox) -> bool {
         let (is_ours, write) = self.store.kept(record);
-        if let Some(waiting) = write.and_then(|write| self.waiting.remove(&write)) {
-            self.carry_out(waiting, &mut Turn { now, parts, out });
-        }
-        if let Some(waiting) = write.and_then(|write| self.plain.kept(write)) {
-            self.carry_out_plainly(waiting, &mut Turn { now, parts, out });
+        if let Some(write) = write {
+            self.carry_out_write(write, &mut Turn { now, parts, out });
         }
         if is_ours {
             self.store.tidy(&self.bindings, parts.clock, now, out);

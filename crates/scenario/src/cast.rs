@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use net::sim::{LinkModel, SegmentId};
 use net::{NodeId, Sim, Time, World};
 
-pub use self::build::BuildError;
 pub(crate) use self::build::prepare;
+pub use self::build::{BuildError, pools};
 pub use self::ground::{Addresses, Ground, Part};
 
 use crate::actor::Actor;

@@ -41,6 +41,7 @@ mod websocket;
 mod wire;
 
 pub use crate::clock::Speed;
+pub use crate::lean::Lean;
 pub use crate::ports::Ground;
 pub use crate::store::{Store, StoreError};
 pub use crate::wire::{Among, Poker, Setup, Wire};

@@ -22,6 +22,7 @@ use wire::Poker;
 
 use super::desk::{Ask, Reply, Request};
 use super::state::State;
+use crate::signals::Signals;
 
 /// The description of the API (OpenAPI 3.1).
 const DESCRIPTION: &str = include_str!("openapi.json");
@@ -122,29 +123,6 @@ impl Control {
     /// Tells those who follow the journal how long it is.
     pub fn tell_length(&self, length: usize) {
         self.length.send_if_modified(|known| std::mem::replace(known, length) != length);
-    }
-}
-
-/// Ctrl-C and TERM.
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Signals> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }
 

@@ -114,6 +114,11 @@ impl Plain {
         })
     }
 
+    /// Whether whoever says to be somebody is believed.
+    pub(super) fn believes(&self) -> bool {
+        self.ports.is_some_and(|ports| ports.digest == DigestOffer::None)
+    }
+
     /// The ports, if ordinary user agents are served at all.
     pub(super) fn ports(&self) -> Option<PlainSip> {
         self.ports
@@ -243,7 +248,7 @@ impl FrontEnd {
                 None => Addressee::User(String::new()),
                 Some(user) => {
                     let address = normal(&format!("{user}@{}", parts.domain));
-                    match parts.accounts.find(&address) {
+                    match parts.accounts.standing(&address) {
                         Some(_) => Addressee::User(address),
                         None => Addressee::User(by_number(&user).unwrap_or(address)),
                     }

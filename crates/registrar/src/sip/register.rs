@@ -60,11 +60,11 @@ pub struct Bench<'a> {
 ///
 /// If the address is unknown, disabled or homed elsewhere.
 pub fn may_be_served(accounts: &Accounts, aor: &str) -> Result<(), Refusal> {
-    let account = accounts.find(aor).ok_or(Refusal::UnknownUser)?;
-    if !account.enabled {
+    let standing = accounts.standing(aor).ok_or(Refusal::UnknownUser)?;
+    if !standing.enabled {
         return Err(Refusal::Disabled);
     }
-    match &account.home {
+    match standing.home {
         Home::Here => Ok(()),
         Home::Pool(host) => Err(Refusal::HomedElsewhere { host: host.clone() }),
     }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use net::http::{HeaderValue, Method as Verb, Request, StatusCode, header};
 use net::{Note, Outbox, Time};
+use std::borrow::Cow;
 
 use super::connections::Port;
 use super::site::Service;
@@ -83,7 +84,7 @@ impl Web {
         let token = text(request, header::AUTHORIZATION.as_str())
             .and_then(|value| basic::after_scheme(value, "Bearer"))
             .filter(|token| !token.is_empty() && self.site.modern_auth.is_some());
-        let account = match (text(request, "x-ms-webticket"), token) {
+        let found = match (text(request, "x-ms-webticket"), token) {
             (Some(shown), _) => match self.ticket_user(shown, now, parts) {
                 Ok(user) => parts.accounts.find(&user),
                 Err(refusal) => return unauthorized(Some(&refusal)),
@@ -98,6 +99,7 @@ impl Web {
             },
             (None, None) => return unauthorized(None),
         };
+        let account = found.as_deref();
         let refusal = match account {
             Some(account) if !account.enabled => Some(Refusal::account(4003, "user is not enabled")),
             Some(account) if asked.is_some_and(|asked| asked != account.address) => {
@@ -149,8 +151,9 @@ impl Web {
             return self.ask_password(None, "show a password");
         };
         let Some(account) = self.gate.check(parts.accounts, (&user, &password), asker.peer.ip(), now) else {
-            let of = parts.accounts.find(&user).map_or("unknown", |account| account.address.as_str());
-            return self.ask_password(Some(of), "wrong user name or password");
+            let of =
+                parts.accounts.find(&user).map_or("unknown".to_owned(), |account| account.address.clone());
+            return self.ask_password(Some(&of), "wrong user name or password");
         };
         let account = account.clone();
         self.grant(now, request, &account, Method::Password, parts)
@@ -202,7 +205,7 @@ impl Web {
                 return Outcome::Answer(challenge(why, ", error=\"invalid_token\"").with(event));
             }
         };
-        let Some(account) = parts.accounts.by_upn(&upn).cloned() else {
+        let Some(account) = parts.accounts.by_upn(&upn).map(Cow::into_owned) else {
             let refusal = Refusal::account(4005, "user is not known");
             return Outcome::Answer(self.refuse(&upn, &refusal));
         };

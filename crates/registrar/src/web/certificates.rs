@@ -3,6 +3,7 @@
 //!
 //! Of the request only the public key counts. Ticket, `Entity` and `DeviceId` must name the same user and device.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -128,7 +129,7 @@ pub fn get_and_publish(
 /// # Errors
 ///
 /// If it is unknown or disabled.
-pub fn may_sign_in<'a>(accounts: &'a Accounts, user: &str) -> Result<&'a Account, Refusal> {
+pub fn may_sign_in<'a>(accounts: &'a Accounts, user: &str) -> Result<Cow<'a, Account>, Refusal> {
     let account = accounts.find(user).ok_or_else(|| Refusal::account(4005, "user is not known"))?;
     if !account.enabled {
         return Err(Refusal::account(4003, "user is not enabled"));

@@ -97,20 +97,7 @@ impl<W: World<Actor>> Cast<W> {
     pub fn build_in(world: W, lab: &Lab, phones: &[String], ground: &Ground) -> Result<Cast<W>, BuildError> {
         let as_written = lab;
         let lab = &ground.addresses.resettle(lab)?.with_fleets().map_err(|why| failed("fleets")(&why))?;
-        let mut public = certified::wanted(lab, None).swap_remove(0);
-        if ground.certified.is_none() {
-            public.title = "Lab Public Root".to_owned();
-        }
-        let builder = Builder {
-            lab,
-            ground,
-            world,
-            nodes: BTreeMap::new(),
-            places: lab.phones.keys().enumerate().map(|(place, name)| (name.as_str(), place)).collect(),
-            public: authority(ground, lab, &public, "public authority")?,
-            clock: WallClock::new(lab.epoch, Time::ZERO),
-        };
-        builder.build(phones, as_written)
+        Builder::begin(lab, ground, world)?.build(phones, as_written)
     }
 }
 
@@ -158,12 +145,7 @@ impl<W: World<Actor>> Builder<'_, W> {
         let cloud_segment = self.world.add_segment("cloud", LinkModel::default());
         let home_link = LinkModel { delay: HOME_LINK_DELAY, ..LinkModel::default() };
         let home_segment = self.world.add_segment("people", home_link);
-        let pools: Vec<(String, String)> = self
-            .lab
-            .all_pools()
-            .into_iter()
-            .map(|(name, pool)| (name.to_owned(), pool.host.value.clone()))
-            .collect();
+        let pools = self.pools();
         let accounts = self.accounts(&pools);
 
         let (is_office, is_services) = match self.ground.part {
@@ -227,6 +209,44 @@ impl<W: World<Actor>> Builder<'_, W> {
     fn add(&mut self, name: &str, actor: Actor, segment: net::sim::SegmentId) {
         let id = self.world.add_node(name, actor, segment);
         self.nodes.insert(name.to_owned(), id);
+    }
+}
+
+/// What the lab's pools are built from, each by its name, for whoever serves them without the rest of the lab.
+///
+/// # Errors
+///
+/// If something in the lab cannot exist.
+pub fn pools(lab: &Lab, ground: &Ground) -> Result<Vec<(String, registrar::Setup)>, BuildError> {
+    let lab = &ground.addresses.resettle(lab)?.with_fleets().map_err(|why| failed("fleets")(&why))?;
+    let builder = Builder::begin(lab, ground, ())?;
+    let pools = builder.pools();
+    let accounts = builder.accounts(&pools);
+    let names = pools.iter().map(|(name, _)| name.clone());
+    names.enumerate().map(|(index, name)| Ok((name, builder.pool(index, &pools, &accounts)?))).collect()
+}
+
+impl<'a, W> Builder<'a, W> {
+    fn begin(lab: &'a Lab, ground: &'a Ground, world: W) -> Result<Builder<'a, W>, BuildError> {
+        let mut public = certified::wanted(lab, None).swap_remove(0);
+        if ground.certified.is_none() {
+            public.title = "Lab Public Root".to_owned();
+        }
+        Ok(Builder {
+            lab,
+            ground,
+            world,
+            nodes: BTreeMap::new(),
+            places: lab.phones.keys().enumerate().map(|(place, name)| (name.as_str(), place)).collect(),
+            public: authority(ground, lab, &public, "public authority")?,
+            clock: WallClock::new(lab.epoch, Time::ZERO),
+        })
+    }
+
+    /// Each pool's name and host name.
+    fn pools(&self) -> Vec<(String, String)> {
+        let pools = self.lab.all_pools().into_iter();
+        pools.map(|(name, pool)| (name.to_owned(), pool.host.value.clone())).collect()
     }
 
     fn random(&self, name: &str) -> Random {

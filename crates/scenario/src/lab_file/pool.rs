@@ -46,8 +46,8 @@ record! {
         "ws" ws: u16 = 5066 => check::plain_port,
         /// The port of SIP over WebSocket over TLS.
         "wss" wss: u16 = 7443 => check::plain_port,
-        /// Which proofs of a password it asks for: `both`, `md5`, `sha-256`. Older softphones give up at a challenge that
-        /// is not MD5.
+        /// Which proofs of a password it asks for: `both`, `md5`, `sha-256`, or `none`, which believes everybody. Older
+        /// softphones give up at a challenge that is not MD5.
         "digest" digest: DigestOffer = DigestOffer::Both,
     }
 }
@@ -61,6 +61,8 @@ words! {
         "md5" Md5,
         /// SHA-256 alone.
         "sha-256" Sha256,
+        /// None at all: whoever says to be somebody is believed. For measuring; never where strangers reach the pool.
+        "none" None,
     }
 }
 

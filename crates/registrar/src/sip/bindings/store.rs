@@ -42,18 +42,28 @@ enum Record {
 pub struct Store {
     ledger: Ledger,
     on_the_way: BTreeMap<WriteId, Vec<u8>>,
-}
-
-impl Default for Store {
-    fn default() -> Store {
-        Store { ledger: Ledger::new("bindings"), on_the_way: BTreeMap::new() }
-    }
+    /// What counts as kept though nothing is written; `None` where things are.
+    unwritten: Option<Vec<WriteId>>,
 }
 
 impl Store {
+    /// A store that knows of nothing. One that does not write holds nothing over the loss of power, and nobody waits for it.
+    pub fn new(writes: bool) -> Store {
+        let unwritten = (!writes).then(Vec::new);
+        Store { ledger: Ledger::new("bindings"), on_the_way: BTreeMap::new(), unwritten }
+    }
+
+    /// What counts as kept at once, since nothing is written.
+    pub fn take_unwritten(&mut self) -> Vec<WriteId> {
+        self.unwritten.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// Power came: returns the bindings that the disk tells of and that have not expired, none with a connection.
     pub fn power_on(&mut self, disk: &Disk, clock: &WallClock, now: Time, out: &mut Outbox) -> Vec<Binding> {
         self.on_the_way.clear();
+        if self.unwritten.is_some() {
+            return Vec::new();
+        }
         let (records, must_turn) = self.ledger.power_on(disk);
         let mut found = BTreeMap::new();
         for record in &records {
@@ -80,12 +90,13 @@ impl Store {
 
     /// Writes down that a binding holds; it counts once [`Store::kept`] returns the write.
     pub fn bound(&mut self, binding: &Binding, clock: &WallClock, now: Time, out: &mut Outbox) -> WriteId {
-        self.append(bound_record(binding, clock, now), out)
+        self.append(|| bound_record(binding, clock, now), out)
     }
 
     /// Writes down that an endpoint has no binding any more.
     pub fn gone(&mut self, aor: &str, endpoint: &str, out: &mut Outbox) -> WriteId {
-        self.append(encode(&Record::Gone { aor: aor.to_owned(), endpoint: endpoint.to_owned() }), out)
+        let record = || encode(&Record::Gone { aor: aor.to_owned(), endpoint: endpoint.to_owned() });
+        self.append(record, out)
     }
 
     /// A record reached the disk: whether it was one of these, and the write that is complete with it.
@@ -106,7 +117,13 @@ impl Store {
         }
     }
 
-    fn append(&mut self, record: Vec<u8>, out: &mut Outbox) -> WriteId {
+    fn append(&mut self, record: impl FnOnce() -> Vec<u8>, out: &mut Outbox) -> WriteId {
+        if let Some(unwritten) = &mut self.unwritten {
+            let write = self.ledger.skip();
+            unwritten.push(write);
+            return write;
+        }
+        let record = record();
         let write = self.ledger.append(&record, out);
         self.on_the_way.insert(write, record);
         write
@@ -203,7 +220,7 @@ mod tests {
     }
 
     fn powered(disk: &mut Disk, now: Time) -> (Store, Vec<Binding>) {
-        let (mut store, mut out) = (Store::default(), Outbox::new());
+        let (mut store, mut out) = (Store::new(true), Outbox::new());
         let found = store.power_on(disk, &clock(), now, &mut out);
         write(disk, &mut out, &mut store);
         (store, found)

@@ -74,14 +74,9 @@ impl Guard {
             Ok(None) => return Err(Denial::Missing),
             Err(_) => return Err(Denial::Bad),
         };
-        let name = &credentials.username;
-        let address = match name.contains('@') {
-            true => name.clone(),
-            false => format!("{name}@{}", self.server.setup().realm),
-        };
-        let account = accounts.find(&address);
-        let keys = account.and_then(|account| account.digest.as_ref());
-        let key = keys.and_then(|keys| keys.of(name, credentials.algorithm.hash));
+        let realm = &self.server.setup().realm;
+        let account = accounts.digest_key(&credentials.username, realm, credentials.algorithm.hash);
+        let key = account.as_ref().and_then(|(_, key)| key.as_deref());
         // Some clients write where they send to in place of what they ask for (RFC 7616 §3.4.6 would refuse them). A proof
         // counts once, so that nobody gains by it.
         let theirs = Uri::parse(&credentials.uri).ok();
@@ -93,7 +88,7 @@ impl Guard {
         };
         let asked = Asked { method: request.method(), uri, body: &request.body() };
         match (self.server.judge(now, &asked, &credentials, key), account) {
-            (Verdict::Good, Some(account)) => Ok(account.address.clone()),
+            (Verdict::Good, Some((address, _))) => Ok(address),
             (Verdict::Stale(_), _) => Err(Denial::Stale),
             (Verdict::OtherUri, _) => Err(Denial::Bad),
             (Verdict::Good | Verdict::Wrong | Verdict::NotOffered, _) => Err(Denial::Wrong),

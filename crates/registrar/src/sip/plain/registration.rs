@@ -143,8 +143,9 @@ impl FrontEnd {
         }
         let is_refresh = self.bindings.find(&binding.aor, &binding.endpoint, turn.now).is_some();
         let event = if is_refresh { events::REGISTRATION_REFRESHED } else { events::REGISTERED };
-        let text = format!("endpoint {} until {}", shown(&binding.endpoint), binding.until);
-        turn.out.note(Note::event(event, &binding.aor, text));
+        turn.out.event_with(event, || {
+            (&binding.aor, format!("endpoint {} until {}", shown(&binding.endpoint), binding.until))
+        });
         if let Some(pushed_out) = self.bindings.put(binding, turn.now) {
             self.store.gone(&pushed_out.aor, &pushed_out.endpoint, turn.out);
             self.tell_deregistered(&pushed_out, Deregistration::Unregistered, turn);

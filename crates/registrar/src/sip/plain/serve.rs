@@ -26,7 +26,7 @@ const BUSY_S: u32 = 10;
 impl FrontEnd {
     /// Takes in a message of an ordinary user agent.
     pub(in crate::sip) fn plain_message(&mut self, flow: Flow, message: &Message, turn: &mut Turn<'_, '_>) {
-        turn.out.note(Note::received(flow.peer(), in_one_line(message)));
+        turn.out.note_with(|| Note::received(flow.peer(), in_one_line(message)));
         if !message.is_request() {
             self.relay_answer(&flow, message, turn);
             return;
@@ -133,6 +133,9 @@ impl FrontEnd {
             true => ("Authorization", "WWW-Authenticate", 401),
             false => ("Proxy-Authorization", "Proxy-Authenticate", 407),
         };
+        if self.plain.believes() {
+            return self.believed(asked, turn);
+        }
         let secrets = self.plain.secrets(turn.parts);
         let mut verdict = secrets.guard.judge(&asked.request, header, turn.parts.accounts, turn.now);
         // A client that gives up on a nonce which has gone stale, or asks for the password again, shows itself.
@@ -146,13 +149,13 @@ impl FrontEnd {
             }
             Err(denial) => denial,
         };
-        let claim = shown(asked.request.from().uri.as_str());
-        let method = shown(asked.request.method());
+        let claim = || shown(asked.request.from().uri.as_str());
+        let method = || shown(asked.request.method());
         if denial == Denial::Missing {
-            turn.out.note(Note::event(events::CHALLENGED, claim, method));
+            turn.out.event_with(events::CHALLENGED, || (claim(), method()));
         } else {
-            let text = format!("{method}: {}", denial.in_words());
-            turn.out.note(Note::event(events::REQUEST_REFUSED, claim, text));
+            let text = || format!("{}: {}", method(), denial.in_words());
+            turn.out.event_with(events::REQUEST_REFUSED, || (claim(), text()));
         }
         if denial == Denial::Bad {
             self.refuse_plainly(asked, &Refusal::BadCredentials, turn);
@@ -181,6 +184,24 @@ impl FrontEnd {
         }
         self.answer_plainly(asked, draft, turn);
         None
+    }
+
+    /// Who a request says it is from, in a pool that asks for no proof: a REGISTER is from whom it registers.
+    fn believed(&mut self, asked: &Asked, turn: &mut Turn<'_, '_>) -> Option<String> {
+        let who = match asked.request.method() {
+            "REGISTER" => asked.request.to(),
+            _ => asked.request.from(),
+        };
+        match self.addressee(&who.uri, turn.parts) {
+            Addressee::User(aor) => {
+                self.is_proved_on(&asked.flow, turn);
+                Some(aor)
+            }
+            Addressee::Pool | Addressee::Foreign | Addressee::Unsupported => {
+                self.refuse_plainly(asked, &Refusal::ForeignFrom, turn);
+                None
+            }
+        }
     }
 
     fn is_proved_on(&mut self, flow: &Flow, turn: &Turn<'_, '_>) {
@@ -216,7 +237,7 @@ impl FrontEnd {
     /// Sends an answer the way its request came, signed where everything is, and remembers it.
     pub(in crate::sip) fn send_back(&mut self, asked: &Asked, draft: Draft, turn: &mut Turn<'_, '_>) {
         let status = draft.status().unwrap_or(500);
-        let what = in_short(&draft, &asked.request);
+        let what = turn.out.wants_notes().then(|| in_short(&draft, &asked.request));
         let Some(octets) = self.sealed(&asked.back, draft) else {
             // Whoever asked is gone, and so is all that waited for the answer.
             self.proxy.invites.forget(&asked.key);
@@ -233,7 +254,10 @@ impl FrontEnd {
             }
             _ => self.plain.transactions.answer(turn.now, &asked.key, status, octets.clone()),
         };
-        if goes && self.write(&asked.back, octets, turn) {
+        if goes
+            && self.write(&asked.back, octets, turn)
+            && let Some(what) = what
+        {
             turn.out.note(Note::sent(asked.back.peer(), what));
         }
     }

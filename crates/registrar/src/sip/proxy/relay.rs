@@ -66,7 +66,7 @@ impl FrontEnd {
         }
         let has_dialog = request.to().tag().is_some();
         let whom = request.uri().map(|uri| self.addressee(&uri, turn.parts));
-        let is_known = |user: &String| turn.parts.accounts.find(user).is_some();
+        let is_known = |user: &String| turn.parts.accounts.standing(user).is_some();
         let is_other = matches!(&whom, Some(Addressee::User(user)) if user != aor && is_known(user));
         match request.method() {
             "INVITE" | "MESSAGE" | "REFER" | "NOTIFY" | "INFO" | "UPDATE" | "PRACK" => {

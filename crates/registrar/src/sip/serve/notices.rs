@@ -25,7 +25,7 @@ impl FrontEnd {
             return self.refuse(asker, &why, turn);
         }
         let contact = held.map(|held| held.contact.as_str());
-        let who = Subscriber { account, stream: asker.stream, contact };
+        let who = Subscriber { account: &account, stream: asker.stream, contact };
         let granted =
             self.subscriptions.subscribe(&asker.request, who, turn.parts.domain, &asker.tag, turn.now);
         let granted = match granted {

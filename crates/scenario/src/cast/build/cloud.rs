@@ -22,10 +22,6 @@ use crate::lab_file::{DigestOffer, PersonKind, Pool, Profile, Role};
 const TTL: u32 = 300;
 
 impl<W: World<Actor>> Builder<'_, W> {
-    fn pool_address(&self, index: usize) -> Ipv4Addr {
-        self.cloud(pool_host(index))
-    }
-
     pub(super) fn add_infrastructure(&mut self, segment: net::sim::SegmentId) -> Result<(), BuildError> {
         let lab = self.lab;
         let domain = lab.domain.value.as_str();
@@ -179,6 +175,25 @@ impl<W: World<Actor>> Builder<'_, W> {
         pools: &[(String, String)],
         accounts: &BTreeMap<String, AccountFacts>,
     ) -> Result<(), BuildError> {
+        let setup = self.pool(index, pools, accounts)?;
+        let pool = Actor::Registrar(Box::new(Registrar::new(setup)));
+        self.add(&pools[index].0, pool, segment);
+        Ok(())
+    }
+}
+
+impl<W> Builder<'_, W> {
+    fn pool_address(&self, index: usize) -> Ipv4Addr {
+        self.cloud(pool_host(index))
+    }
+
+    /// What the pool of that number is built from.
+    pub(super) fn pool(
+        &self,
+        index: usize,
+        pools: &[(String, String)],
+        accounts: &BTreeMap<String, AccountFacts>,
+    ) -> Result<registrar::Setup, BuildError> {
         let lab = self.lab;
         let (name, host) = &pools[index];
         let pool: &Pool = lab.all_pools()[index].1;
@@ -248,10 +263,10 @@ impl<W: World<Actor>> Builder<'_, W> {
                     DigestOffer::Both => registrar::DigestOffer::Both,
                     DigestOffer::Md5 => registrar::DigestOffer::Md5,
                     DigestOffer::Sha256 => registrar::DigestOffer::Sha256,
+                    DigestOffer::None => registrar::DigestOffer::None,
                 },
             }
         });
-        self.add(name, Actor::Registrar(Box::new(Registrar::new(setup))), segment);
-        Ok(())
+        Ok(setup)
     }
 }

@@ -22,7 +22,7 @@ pub enum Command {
     Run(Run),
     /// Read stories and tell none: every mistake at once
     Check(Check),
-    /// Print the JSON Schema of stories or of lab.yaml, or the list of verbs
+    /// Print the JSON Schema of stories, of load plans or of lab.yaml, or the list of verbs
     Schema(Schema),
     /// Keep a lab running on real sockets, for phones, browsers and programs of other people
     Up(Up),
@@ -232,6 +232,8 @@ pub enum SchemaOf {
     Lab,
     /// The JSON Schema of stories
     Story,
+    /// The JSON Schema of load plans
+    Plan,
     /// The list of verbs, as Markdown
     Verbs,
 }

@@ -48,6 +48,7 @@ pub fn schema(arguments: &Schema) -> u8 {
     match arguments.of {
         SchemaOf::Lab => print_json(&scenario::schema::lab()),
         SchemaOf::Story => print_json(&scenario::schema::story()),
+        SchemaOf::Plan => print_json(&load::language::schema()),
         SchemaOf::Verbs => terminal::print(&scenario::schema::verbs_markdown()),
     }
     PASSED

@@ -14,6 +14,7 @@
 //! | [`arrival`] | when work falls due |
 //! | [`beat`] | what came of one second of one part's work |
 //! | [`engine`] | one part of a plan on one thread |
+//! | [`language`] | plans as YAML |
 //! | [`crew`] | who does the work, and how they are told |
 
 #![allow(
@@ -26,6 +27,7 @@ pub mod arrival;
 pub mod beat;
 pub mod crew;
 pub mod engine;
+pub mod language;
 pub mod plan;
 
 pub use beat::{Beat, Cause, Counts, Gauges, Kind};

@@ -18,7 +18,7 @@ pub struct Shapes {
 
 impl Shapes {
     /// The shape `name`, made by `make` when it is met first; a reference to it.
-    pub(crate) fn define(&mut self, name: &str, make: impl FnOnce(&mut Shapes) -> Json) -> Json {
+    pub fn define(&mut self, name: &str, make: impl FnOnce(&mut Shapes) -> Json) -> Json {
         if !self.defs.contains_key(name) {
             // In its place before it is made: steps hold steps.
             self.defs.insert(name.to_owned(), Json::Null);
@@ -69,7 +69,7 @@ impl Shapes {
 }
 
 /// The shape of a record while it is made.
-pub(crate) struct RecordShape {
+pub struct RecordShape {
     doc: String,
     needed: Vec<String>,
     docs: BTreeMap<String, String>,
@@ -78,7 +78,8 @@ pub(crate) struct RecordShape {
 }
 
 impl RecordShape {
-    pub(crate) fn new<R: Record>() -> RecordShape {
+    /// One without properties, with the documentation of `R`.
+    pub fn new<R: Record>() -> RecordShape {
         let fields = R::field_docs();
         RecordShape {
             doc: R::doc(),
@@ -89,13 +90,15 @@ impl RecordShape {
         }
     }
 
-    pub(crate) fn field<T: Value>(&mut self, key: &str, shapes: &mut Shapes) {
+    /// Adds the property `key`.
+    pub fn field<T: Value>(&mut self, key: &str, shapes: &mut Shapes) {
         let doc = self.docs.get(key).cloned().unwrap_or_default();
         let shape = T::shape(shapes);
         self.properties.insert(key.to_owned(), json!({ "description": doc, "allOf": [shape] }));
     }
 
-    pub(crate) fn finish(self) -> Json {
+    /// The schema.
+    pub fn finish(self) -> Json {
         let alone = self.short.and_then(|short| self.properties.get(short).cloned());
         let record = json!({
             "type": "object",
@@ -176,7 +179,8 @@ fn has_form(keys: &Map<String, Json>) -> bool {
     formed || is("integer") || is("boolean")
 }
 
-fn document<T: Value>(title: &str) -> Json {
+/// The JSON Schema of files that hold a `T`.
+pub fn document<T: Value>(title: &str) -> Json {
     let mut shapes = Shapes::default();
     let root = T::shape(&mut shapes);
     let mut document = json!({ "$schema": DIALECT, "title": title, "$defs": shapes.defs });
@@ -281,7 +285,7 @@ fn keys_markdown(verb: &VerbDoc) -> String {
 }
 
 /// A line for each key of a record; needed ones first.
-fn record_markdown(record: &Json) -> String {
+pub fn record_markdown(record: &Json) -> String {
     let required = record["required"].as_array().map_or(&[][..], Vec::as_slice);
     let is_needed = |key: &str| required.iter().any(|needed| needed == key);
     let mut keys: Vec<(&String, &Json)> =

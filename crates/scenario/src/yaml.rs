@@ -10,13 +10,13 @@
 mod node;
 mod parse;
 pub(crate) mod reader;
-pub(crate) mod record;
+pub mod record;
 pub(crate) mod units;
 mod values;
 
 pub(crate) use node::Size;
 pub use node::{Content, Entry, Node};
 pub use parse::{Limits, parse};
-pub use reader::{Kind, Names, Reader, Value};
-pub use units::{Drift, Mac, Share, Shift, Subnet};
+pub use reader::{Fields, Kind, Names, Reader, Value, brief, with_known};
+pub use units::{Drift, Mac, Share, Shift, Subnet, span};
 pub use values::{Located, OneOrMany};

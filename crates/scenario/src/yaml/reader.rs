@@ -169,7 +169,7 @@ impl Reader {
     }
 
     /// Whether there are so many mistakes that no more are kept. Looking for near names stops then, too.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.mistakes.len() >= MISTAKES_KEPT
     }
 
@@ -243,7 +243,7 @@ impl Reader {
     }
 
     /// Opens a map whose keys are `keys`; reports the others. A word alone stands for the key `short`.
-    pub(crate) fn fields<'n>(
+    pub fn fields<'n>(
         &mut self,
         node: &'n Node,
         what: &str,
@@ -281,7 +281,7 @@ impl Reader {
 }
 
 /// A map that is being read key by key.
-pub(crate) struct Fields<'n> {
+pub struct Fields<'n> {
     what: String,
     place: Place,
     entries: &'n [Entry],
@@ -291,7 +291,7 @@ pub(crate) struct Fields<'n> {
 
 impl<'n> Fields<'n> {
     /// The node under `key`, if it is written.
-    pub(crate) fn node(&self, key: &str) -> Option<&'n Node> {
+    pub fn node(&self, key: &str) -> Option<&'n Node> {
         match self.alone {
             Some((short, node)) if short == key => Some(node),
             _ => self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value),
@@ -299,7 +299,7 @@ impl<'n> Fields<'n> {
     }
 
     /// Reads the value of `key`, or takes `default` if it is not written, or what the type says.
-    pub(crate) fn take<T: Value>(
+    pub fn take<T: Value>(
         &self,
         key: &str,
         reader: &mut Reader,
@@ -321,7 +321,7 @@ impl<'n> Fields<'n> {
 }
 
 /// Adds what is known and the nearest name.
-pub(crate) fn with_known(mistake: Mistake, name: &str, heading: &str, known: &[&str]) -> Mistake {
+pub fn with_known(mistake: Mistake, name: &str, heading: &str, known: &[&str]) -> Mistake {
     let mistake = match nearest(name, known.iter().copied().take(NAMES_COMPARED)) {
         Some(near) => mistake.label(format!("did you mean `{near}`?")),
         None => mistake,
@@ -347,7 +347,7 @@ fn listed(heading: &str, known: &[impl Display]) -> String {
 }
 
 /// A text short enough to be quoted in a message.
-pub(crate) fn brief(text: &str) -> String {
+pub fn brief(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text.to_owned(),

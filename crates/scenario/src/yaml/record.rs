@@ -22,7 +22,7 @@ pub trait Record {
 }
 
 /// Lines of a doc comment as one text.
-pub(crate) fn doc_text(lines: &[&str]) -> String {
+pub fn doc_text(lines: &[&str]) -> String {
     let lines: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
     lines.join(" ").trim().replace("  ", "\n\n")
 }
@@ -32,6 +32,7 @@ pub(crate) fn doc_text(lines: &[&str]) -> String {
 /// `short "key"` after the doc comment lets a value alone stand for that key. Of each field: the key, the name,
 /// the type; `= value` is what it is when the key is not written, `=> check` looks at what is written.
 /// `check path` at the end looks at the whole when every field is right.
+#[macro_export]
 macro_rules! record {
     (
         $(#[doc = $doc:literal])*
@@ -98,6 +99,7 @@ macro_rules! record {
 }
 
 /// Defines an enum that is written as one of a few words.
+#[macro_export]
 macro_rules! words {
     (
         $(#[doc = $doc:literal])*
@@ -133,5 +135,5 @@ macro_rules! words {
     };
 }
 
-pub(crate) use record;
-pub(crate) use words;
+pub use record;
+pub use words;

@@ -31,7 +31,12 @@ impl Value for Duration {
     }
 }
 
-pub(crate) fn span(text: &str) -> Result<Duration, String> {
+/// A span of time as written: `12ms`, `0.5s`, `2h 30m`.
+///
+/// # Errors
+///
+/// Says in a few words what is not right about it.
+pub fn span(text: &str) -> Result<Duration, String> {
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err("nothing is written".to_owned());

@@ -9,11 +9,14 @@
 //! | `wheel` | their timers |
 //! | `book` | what happened, second by second |
 //! | `udp` | a fleet over UDP |
+//! | `stream`, `secure` | a fleet over TCP and TLS |
 
 mod book;
 mod core;
 mod phone;
 mod proof;
+mod secure;
+mod stream;
 pub mod text;
 mod udp;
 mod wheel;
@@ -30,6 +33,7 @@ use thiserror::Error;
 use self::book::Book;
 use self::core::Core;
 use self::phone::NEVER;
+use self::secure::ClientSetup;
 use self::text::Words;
 use crate::arrival::{Arrival, Arrivals};
 use crate::beat::Beat;
@@ -108,7 +112,16 @@ pub fn run(
             let mut carrier = udp::Datagrams::open(&plan.phones, &plan.network, server.at, part, plan.seed)?;
             udp::run(&mut core, &mut carrier, &mut schedule, start)?;
         }
-        Transport::Tcp | Transport::Tls => return Err(EngineError::Nothing("UDP")),
+        Transport::Tcp | Transport::Tls => {
+            let tls = match (server.transport, &server.tls) {
+                (Transport::Tls, Some(rules)) => Some(ClientSetup::new(rules)?),
+                (Transport::Tls, None) => return Err(EngineError::Nothing("rules for TLS")),
+                _ => None,
+            };
+            let idle = plan.network.nat_idle;
+            let mut carrier = stream::Streams::new(&plan.phones, idle, server.at, tls, part)?;
+            stream::run(&mut core, &mut carrier, &mut schedule, start)?;
+        }
     }
     core.leave_open();
     core.book.close();

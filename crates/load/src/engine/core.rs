@@ -51,8 +51,8 @@ pub trait Carrier {
     /// Where a phone is, as its messages say.
     fn own(&self, phone: u32) -> SocketAddr;
 
-    /// Closes a phone's way.
-    fn close(&mut self, phone: u32);
+    /// Closes a phone's way, and says whether it was up.
+    fn close(&mut self, phone: u32) -> bool;
 }
 
 /// One part's phones.
@@ -101,7 +101,8 @@ impl Core {
         u64::from(phone) * u64::from(self.part.of) + u64::from(self.part.index)
     }
 
-    fn is_warm(&self, due: Duration) -> bool {
+    /// Whether what falls due then belongs to the warm-up.
+    pub fn is_warm(&self, due: Duration) -> bool {
         due < self.plan.warm_up
     }
 
@@ -298,7 +299,8 @@ impl Core {
             if now >= job.until {
                 let cause = if job.is_sent { Cause::NO_ANSWER } else { Cause::CONNECT_TIMEOUT };
                 if C::IS_RELIABLE {
-                    carrier.close(phone);
+                    self.book.gauges.connected -= u64::from(carrier.close(phone));
+                    self.unbind(phone);
                 }
                 return self.fail(phone, cause);
             }
@@ -337,7 +339,6 @@ impl Core {
     }
 
     /// A phone's way to the server is up.
-    #[expect(dead_code, reason = "connections will call it")]
     pub fn up<C: Carrier>(&mut self, phone: u32, now: Duration, carrier: &mut C) {
         self.book.gauges.connected += 1;
         if self.phones[phone as usize].job.as_ref().is_some_and(|job| !job.is_sent) {
@@ -346,19 +347,22 @@ impl Core {
     }
 
     /// A phone's way to the server is gone, or did not come about; whether it was up.
-    #[expect(dead_code, reason = "connections will call it")]
     pub fn lost(&mut self, phone: u32, was_up: bool, cause: Cause) {
         if was_up {
             self.book.gauges.connected -= 1;
         }
+        self.unbind(phone);
+        if self.phones[phone as usize].job.is_some() {
+            self.fail(phone, cause);
+        }
+    }
+
+    /// Nobody reaches a phone over a connection that is gone.
+    fn unbind(&mut self, phone: u32) {
         let one = &mut self.phones[phone as usize];
-        // Nobody reaches it over a connection that is gone.
         if !one.bound_until.is_zero() {
             one.bound_until = Duration::ZERO;
             self.book.gauges.registered -= 1;
-        }
-        if one.job.is_some() {
-            self.fail(phone, cause);
         }
     }
 
@@ -401,7 +405,6 @@ impl Core {
     }
 
     /// A line end came over a phone's connection: the answer to a sign of life (RFC 5626 §4.4.1).
-    #[expect(dead_code, reason = "connections will call it")]
     pub fn pong<C: Carrier>(&mut self, phone: u32, now: Duration, carrier: &mut C) {
         let job = self.phones[phone as usize].job;
         if job.is_some_and(|job| job.kind == Kind::KeepAlive) && self.keep_alive_by() == KeepAliveBy::Crlf {
@@ -475,13 +478,8 @@ impl Core {
         if let Some(job) = self.rest(phone) {
             self.book.succeeded(job.is_warm, job.kind, now.saturating_sub(job.due));
             if job.closes && C::IS_RELIABLE {
-                carrier.close(phone);
-                self.book.gauges.connected -= 1;
-                let one = &mut self.phones[phone as usize];
-                if !one.bound_until.is_zero() {
-                    one.bound_until = Duration::ZERO;
-                    self.book.gauges.registered -= 1;
-                }
+                self.book.gauges.connected -= u64::from(carrier.close(phone));
+                self.unbind(phone);
             }
         }
     }

@@ -173,7 +173,9 @@ impl Carrier for Datagrams {
         self.sockets[self.socket_of(phone)].address()
     }
 
-    fn close(&mut self, _phone: u32) {}
+    fn close(&mut self, _phone: u32) -> bool {
+        false
+    }
 }
 
 /// The address of something with a number, of `count` addresses from `from` on.

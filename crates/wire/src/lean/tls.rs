@@ -1,16 +1,18 @@
-//! The listening end of TLS, that holds no buffers while nothing is said.
+//! Either end of TLS, that holds no buffers while nothing is said.
 //!
 //! rustls reads from and writes to room that all connections of a thread share ([`Room`]); a connection keeps only the
-//! octets of a record that has not arrived as a whole. All connections of a port share one configuration.
+//! octets of a record that has not arrived as a whole. Connections share one configuration, made once.
 
 use std::io;
 use std::sync::Arc;
 
 use net::Wall;
 use net::tls::TlsError;
-use rustls::ServerConfig;
-use rustls::server::UnbufferedServerConnection;
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use rustls::pki_types::ServerName;
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::{ClientConfig, ServerConfig};
 
 /// How much is read from a socket at a time.
 const READ_SIZE: usize = 64 << 10;
@@ -59,17 +61,66 @@ pub struct Arrived {
     pub is_closed: bool,
 }
 
-/// One connection's TLS.
-pub struct ServerEnd {
-    connection: UnbufferedServerConnection,
+/// What both ends have in common.
+pub trait Unbuffered {
+    /// What rustls keeps of an end.
+    type Data;
+
+    /// Looks at what came, and says what is to be done next.
+    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
+}
+
+impl Unbuffered for UnbufferedServerConnection {
+    type Data = ServerConnectionData;
+
+    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(incoming)
+    }
+}
+
+impl Unbuffered for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+
+    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(incoming)
+    }
+}
+
+/// One end of one connection's TLS.
+pub struct End<C> {
+    connection: C,
     /// Octets of a record that is not whole yet.
     left: Vec<u8>,
     is_up: bool,
 }
 
-impl std::fmt::Debug for ServerEnd {
+/// The listening end.
+pub type ServerEnd = End<UnbufferedServerConnection>;
+
+/// The dialling end.
+pub type ClientEnd = End<UnbufferedClientConnection>;
+
+impl<C> std::fmt::Debug for End<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ServerEnd(up: {})", self.is_up)
+        write!(f, "End(up: {})", self.is_up)
+    }
+}
+
+impl ClientEnd {
+    /// A connection whose first flight is in `outgoing`, behind what is there.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration cannot be used.
+    pub fn dial(
+        configuration: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        outgoing: &mut Vec<u8>,
+    ) -> Result<ClientEnd, TlsError> {
+        let connection = UnbufferedClientConnection::new(configuration, name).map_err(|why| explain(&why))?;
+        let mut end = End { connection, left: Vec::new(), is_up: false };
+        end.digest(&mut [], &mut Vec::new(), outgoing)?;
+        Ok(end)
     }
 }
 
@@ -81,9 +132,11 @@ impl ServerEnd {
     /// If the configuration cannot be served.
     pub fn new(configuration: Arc<ServerConfig>) -> Result<ServerEnd, TlsError> {
         let connection = UnbufferedServerConnection::new(configuration).map_err(|why| explain(&why))?;
-        Ok(ServerEnd { connection, left: Vec::new(), is_up: false })
+        Ok(End { connection, left: Vec::new(), is_up: false })
     }
+}
 
+impl<C: Unbuffered> End<C> {
     /// Has `read` read from the network into room that is given to it. What that said is then in `room.plain`, and what must
     /// go to the network in `room.outgoing`, behind what is there: with an error, the alert that explains it.
     ///
@@ -134,8 +187,7 @@ impl ServerEnd {
         let mut arrived = Arrived::default();
         let mut at = 0;
         loop {
-            let UnbufferedStatus { mut discard, state } =
-                self.connection.process_tls_records(&mut incoming[at..]);
+            let UnbufferedStatus { mut discard, state } = self.connection.process(&mut incoming[at..]);
             let mut is_done = false;
             match state.map_err(|why| explain(&why))? {
                 ConnectionState::ReadTraffic(mut traffic) => {
@@ -165,7 +217,7 @@ impl ServerEnd {
     /// Encrypts `plain` into `outgoing`, behind what is there; before the handshake is done there is nobody to hear it.
     pub fn write(&mut self, plain: &[u8], outgoing: &mut Vec<u8>) {
         // Nothing in what is left makes a record, so that the state is that of the connection.
-        let status = self.connection.process_tls_records(&mut self.left);
+        let status = self.connection.process(&mut self.left);
         if let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state {
             // What does not fit even into the room that was asked for is an end of keys; the connection is of no use then.
             let _ = encode(outgoing, |room| traffic.encrypt(plain, room));
@@ -174,7 +226,7 @@ impl ServerEnd {
 
     /// Says goodbye (close_notify).
     pub fn close(&mut self, outgoing: &mut Vec<u8>) {
-        let status = self.connection.process_tls_records(&mut self.left);
+        let status = self.connection.process(&mut self.left);
         if let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state {
             let _ = encode(outgoing, |room| traffic.queue_close_notify(room));
         }
@@ -182,9 +234,7 @@ impl ServerEnd {
 
     /// What TLS has to say for itself after it gave up: the alert.
     fn queued(&mut self, outgoing: &mut Vec<u8>) {
-        while let Ok(ConnectionState::EncodeTlsData(mut data)) =
-            self.connection.process_tls_records(&mut []).state
-        {
+        while let Ok(ConnectionState::EncodeTlsData(mut data)) = self.connection.process(&mut []).state {
             if encode(outgoing, |room| data.encode(room)).is_err() {
                 return;
             }

@@ -16,6 +16,7 @@
 //! | [`engine`] | one part of a plan on one thread |
 //! | [`language`] | plans as YAML |
 //! | [`crew`] | who does the work, and how they are told |
+//! | [`workers`] | a crew on other machines |
 
 #![allow(
     clippy::disallowed_methods,
@@ -29,6 +30,7 @@ pub mod crew;
 pub mod engine;
 pub mod language;
 pub mod plan;
+pub mod workers;
 
 pub use beat::{Beat, Cause, Counts, Gauges, Kind};
 pub use crew::{Crew, Heard, Order};

@@ -28,6 +28,8 @@ pub enum Command {
     Up(Up),
     /// Serve one of the lab's pools alone, for as many clients as the machine bears
     Pool(Pool),
+    /// Do a share of load plans that others conduct: waits at a NATS broker for one after the other
+    Worker(Worker),
     /// Make, show and export the lab's own certificates
     Certs(Certs),
 }
@@ -134,6 +136,27 @@ pub struct Up {
     pub format: Format,
     #[command(flatten)]
     pub ground: GroundArguments,
+}
+
+/// Do a share of load plans.
+#[derive(Debug, Args)]
+pub struct Worker {
+    /// The broker: `nats://host:port` or `tls://host:port`, with `token@` or `user:password@` before the host if it wants that
+    #[arg(value_name = "NATS-URL")]
+    pub broker: String,
+    /// What this worker is called in results: letters, digits, `-` and `_`; its machine's name and its process number if not
+    /// said
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// How many cores it works on; all if not said
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub cores: Option<u16>,
+    /// The room in which it waits: `lab load --run NAME` finds those who said the same
+    #[arg(long, value_name = "NAME", default_value = "load")]
+    pub run: String,
+    /// Put load on servers of other machines, too, if a plan says so: whoever may write to the broker then decides on whom
+    #[arg(long)]
+    pub anywhere: bool,
 }
 
 /// Serve a pool alone.

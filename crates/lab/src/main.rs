@@ -12,6 +12,7 @@ mod run;
 mod signals;
 mod terminal;
 mod up;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Schema(schema) => check::schema(&schema),
         Command::Up(up) => up::up(&up),
         Command::Pool(pool) => pool::pool(&pool),
+        Command::Worker(worker) => worker::worker(&worker),
         Command::Certs(certs) => certs::certs(&certs),
     })
 }

@@ -9,6 +9,10 @@ use net::Random;
 
 use crate::plan::{self, Part, Stage};
 
+/// So long before the end of its stage the last phone boots: an engine offers what is due within a pulse at the pulse's end, and
+/// that must not be the end of the stage, after which nothing is offered any more.
+const LAST_BOOT: Duration = Duration::from_millis(1);
+
 /// A piece of work that falls due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
@@ -162,7 +166,7 @@ fn boot_storm(
         if part.has(phone) {
             let seconds = (boot.as_secs_f64() + jitter.as_secs_f64() * normal).max(0.0);
             let due = Duration::try_from_secs_f64(seconds).unwrap_or(over);
-            let last = over.saturating_sub(Duration::from_nanos(1));
+            let last = over.saturating_sub(LAST_BOOT);
             list.push(Arrival { number: phone, due: due.min(last) });
         }
     }
@@ -225,6 +229,14 @@ mod tests {
         let mut numbers: Vec<u64> = alone.iter().map(|arrival| arrival.number).collect();
         numbers.sort_unstable();
         assert_eq!(numbers, (0..1_000).collect::<Vec<u64>>());
+    }
+
+    #[test]
+    fn the_last_phone_boots_early_enough_to_be_offered() {
+        let over = SECOND * 10;
+        let stage = Stage::BootStorm { boot: SECOND * 10, jitter: SECOND, over };
+        let last = Arrivals::new(&stage, ALL, 1_000, 3).last().expect("a thousand boot");
+        assert!(last.due + 2 * crate::engine::PULSE < over, "{last:?}");
     }
 
     proptest! {

@@ -123,6 +123,10 @@ pub fn run(
             stream::run(&mut core, &mut carrier, &mut schedule, start)?;
         }
     }
+    // What could not even be begun was offered all the same.
+    while let Some((_, due, _)) = schedule.next_due(NEVER) {
+        core.never_begun(due);
+    }
     core.leave_open();
     core.book.close();
     Ok(())
@@ -193,6 +197,8 @@ pub struct Schedule {
     orders: Receiver<Order>,
     stages: VecDeque<(Duration, bool, Arrivals)>,
     next: Option<(Arrival, Duration, Option<u32>)>,
+    /// When the stage of `next` began.
+    next_begins: Duration,
     /// No new work from then on.
     ends_at: Duration,
     /// Everything is over then.
@@ -201,7 +207,16 @@ pub struct Schedule {
 
 impl Schedule {
     fn new(plan: Arc<Plan>, part: Part, orders: Receiver<Order>) -> Schedule {
-        Schedule { plan, part, orders, stages: VecDeque::new(), next: None, ends_at: NEVER, over_at: NEVER }
+        Schedule {
+            plan,
+            part,
+            orders,
+            stages: VecDeque::new(),
+            next: None,
+            next_begins: Duration::ZERO,
+            ends_at: NEVER,
+            over_at: NEVER,
+        }
     }
 
     fn take_orders(&mut self, core: &mut Core) {
@@ -242,8 +257,11 @@ impl Schedule {
             let of = u64::from(self.part.of.max(1));
             let phone = is_storm.then(|| u32::try_from(arrival.number / of).unwrap_or(u32::MAX));
             self.next = Some((arrival, *at + pulse(arrival.due), phone));
+            self.next_begins = *at;
         }
-        self.next.as_ref().map(|(_, due, _)| *due).filter(|due| *due < self.ends_at)
+        // What was due before the end is offered, though its pulse may end with the run.
+        let (arrival, due, _) = self.next.as_ref()?;
+        (self.next_begins + arrival.due < self.ends_at).then_some(*due)
     }
 
     /// The next piece of work that is due by `now`.
@@ -254,7 +272,8 @@ impl Schedule {
 
     /// Whether everything is over.
     fn is_over(&mut self, core: &Core, now: Duration) -> bool {
-        now >= self.over_at || (now >= self.ends_at && core.book.gauges.in_flight == 0)
+        now >= self.over_at
+            || (now >= self.ends_at && core.book.gauges.in_flight == 0 && self.next().is_none())
     }
 }
 

@@ -1,5 +1,8 @@
 //! What phones do, whatever carries their messages: each piece of work from the moment it is due to its one end.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -235,7 +238,12 @@ impl Core {
         let by_crlf = job.kind == Kind::KeepAlive && self.keep_alive_by() == KeepAliveBy::Crlf;
         self.book.counts(job.is_warm).sent += 1;
         if by_crlf {
-            return carrier.send(phone, now, |out| out.extend_from_slice(b"\r\n\r\n"));
+            carrier.send(phone, now, |out| out.extend_from_slice(b"\r\n\r\n"));
+            if !C::IS_RELIABLE {
+                // Over UDP nobody answers line ends: they keep a mapping open, and that is done.
+                self.done(phone, now, carrier);
+            }
+            return;
         }
         let method = if job.kind == Kind::KeepAlive { "OPTIONS" } else { "REGISTER" };
         let login = one.proof.as_ref().and_then(|_| self.words.login(number));
@@ -505,6 +513,14 @@ impl Core {
         }
         self.arm(phone);
         Some(job)
+    }
+
+    /// The run is over before a piece of work was begun that had been due.
+    pub fn never_begun(&mut self, due: Duration) {
+        let is_warm = self.is_warm(due);
+        let counts = self.book.counts(is_warm);
+        counts.offered += 1;
+        counts.unfinished += 1;
     }
 
     /// The run is over: what is under way stays open.

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -64,9 +64,12 @@ impl Datagrams {
                 true => u64::from(index) * u64::from(part.of) + u64::from(part.index),
                 false => u64::from(part.index) * u64::from(count) + u64::from(index),
             };
-            let at = source(phones.from, phones.addresses, number);
-            let socket = BatchSocket::bind(SocketAddr::new(at.into(), 0));
-            sockets.push(socket.map_err(|why| EngineError::Socket { at: at.into(), why })?);
+            let at = match server {
+                SocketAddr::V4(_) => source(phones.from, phones.addresses, number).into(),
+                SocketAddr::V6(_) => own_towards(server)?,
+            };
+            let socket = BatchSocket::bind(SocketAddr::new(at, 0));
+            sockets.push(socket.map_err(|why| EngineError::Socket { at, why })?);
         }
         Ok(Datagrams {
             batches: (0..if per_phone { 1 } else { sockets.len() }).map(|_| SendBatch::new()).collect(),
@@ -182,6 +185,16 @@ impl Carrier for Datagrams {
 pub fn source(from: Ipv4Addr, count: u32, number: u64) -> Ipv4Addr {
     let step = number % u64::from(count.max(1));
     Ipv4Addr::from(u32::from(from).wrapping_add(step as u32))
+}
+
+/// The address that this machine has towards a server: plans give source addresses of IPv4 only.
+fn own_towards(server: SocketAddr) -> Result<IpAddr, EngineError> {
+    let any = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    let probe = UdpSocket::bind(SocketAddr::new(any, 0)).and_then(|socket| {
+        socket.connect(server)?;
+        socket.local_addr()
+    });
+    probe.map(|at| at.ip()).map_err(|why| EngineError::Socket { at: any, why })
 }
 
 /// Does a part's work over UDP.

@@ -92,6 +92,8 @@ pub struct End<C> {
     /// Octets of a record that is not whole yet.
     left: Vec<u8>,
     is_up: bool,
+    /// TLS has given up: rustls must not be asked anything any more.
+    is_broken: bool,
 }
 
 /// The listening end.
@@ -118,8 +120,8 @@ impl ClientEnd {
         outgoing: &mut Vec<u8>,
     ) -> Result<ClientEnd, TlsError> {
         let connection = UnbufferedClientConnection::new(configuration, name).map_err(|why| explain(&why))?;
-        let mut end = End { connection, left: Vec::new(), is_up: false };
-        end.digest(&mut [], &mut Vec::new(), outgoing)?;
+        let mut end = End { connection, left: Vec::new(), is_up: false, is_broken: false };
+        end.digest(&mut [], &mut 0, &mut Vec::new(), outgoing)?;
         Ok(end)
     }
 }
@@ -132,7 +134,7 @@ impl ServerEnd {
     /// If the configuration cannot be served.
     pub fn new(configuration: Arc<ServerConfig>) -> Result<ServerEnd, TlsError> {
         let connection = UnbufferedServerConnection::new(configuration).map_err(|why| explain(&why))?;
-        Ok(End { connection, left: Vec::new(), is_up: false })
+        Ok(End { connection, left: Vec::new(), is_up: false, is_broken: false })
     }
 }
 
@@ -156,10 +158,12 @@ impl<C: Unbuffered> End<C> {
             return Err(ReceiveError::Over);
         }
         let end = kept + length;
-        let (arrived, taken) = match self.digest(&mut incoming[..end], plain, outgoing) {
-            Ok(done) => done,
+        let mut taken = 0;
+        let arrived = match self.digest(&mut incoming[..end], &mut taken, plain, outgoing) {
+            Ok(arrived) => arrived,
             Err(why) => {
-                self.queued(outgoing);
+                self.queued(&mut incoming[taken..end], outgoing);
+                self.is_broken = true;
                 return Err(ReceiveError::Tls(why));
             }
         };
@@ -178,18 +182,23 @@ impl<C: Unbuffered> End<C> {
         Ok(arrived)
     }
 
+    /// Takes in what came; `taken` counts what of it is not needed any more, with an error too.
     fn digest(
         &mut self,
         incoming: &mut [u8],
+        taken: &mut usize,
         plain: &mut Vec<u8>,
         outgoing: &mut Vec<u8>,
-    ) -> Result<(Arrived, usize), TlsError> {
+    ) -> Result<Arrived, TlsError> {
         let mut arrived = Arrived::default();
-        let mut at = 0;
         loop {
-            let UnbufferedStatus { mut discard, state } = self.connection.process(&mut incoming[at..]);
+            let UnbufferedStatus { mut discard, state } = self.connection.process(&mut incoming[*taken..]);
             let mut is_done = false;
-            match state.map_err(|why| explain(&why))? {
+            let state = state.map_err(|why| {
+                *taken += discard;
+                explain(&why)
+            })?;
+            match state {
                 ConnectionState::ReadTraffic(mut traffic) => {
                     while let Some(record) = traffic.next_record() {
                         let record = record.map_err(|why| explain(&why))?;
@@ -207,15 +216,18 @@ impl<C: Unbuffered> End<C> {
                 // Early data is not offered, and nothing else comes here.
                 _ => is_done = true,
             }
-            at += discard;
+            *taken += discard;
             if is_done {
-                return Ok((arrived, at));
+                return Ok(arrived);
             }
         }
     }
 
     /// Encrypts `plain` into `outgoing`, behind what is there; before the handshake is done there is nobody to hear it.
     pub fn write(&mut self, plain: &[u8], outgoing: &mut Vec<u8>) {
+        if self.is_broken {
+            return;
+        }
         // Nothing in what is left makes a record, so that the state is that of the connection.
         let status = self.connection.process(&mut self.left);
         if let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state {
@@ -226,18 +238,25 @@ impl<C: Unbuffered> End<C> {
 
     /// Says goodbye (close_notify).
     pub fn close(&mut self, outgoing: &mut Vec<u8>) {
+        if self.is_broken {
+            return;
+        }
         let status = self.connection.process(&mut self.left);
         if let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state {
             let _ = encode(outgoing, |room| traffic.queue_close_notify(room));
         }
     }
 
-    /// What TLS has to say for itself after it gave up: the alert.
-    fn queued(&mut self, outgoing: &mut Vec<u8>) {
-        while let Ok(ConnectionState::EncodeTlsData(mut data)) = self.connection.process(&mut []).state {
+    /// What TLS has to say for itself after it gave up: the alert. rustls may still hold places in what it was given, so
+    /// that it must be given all that it has not let go of.
+    fn queued(&mut self, mut left: &mut [u8], outgoing: &mut Vec<u8>) {
+        loop {
+            let UnbufferedStatus { discard, state } = self.connection.process(left);
+            let Ok(ConnectionState::EncodeTlsData(mut data)) = state else { return };
             if encode(outgoing, |room| data.encode(room)).is_err() {
                 return;
             }
+            left = &mut left[discard..];
         }
     }
 }

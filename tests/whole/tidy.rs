@@ -47,6 +47,9 @@ const MADE_ELSEWHERE: &[&str] = &[
     "identity.pem",
     "lab-roots.pem",
     "public-root.pem",
+    // `lab load --out` writes these.
+    "report.html",
+    "result.json",
 ];
 
 /// Ends of names by which a text's word is known to be a file of ours.

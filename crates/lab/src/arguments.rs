@@ -30,6 +30,8 @@ pub enum Command {
     Pool(Pool),
     /// Do a share of load plans that others conduct: waits at a NATS broker for one after the other
     Worker(Worker),
+    /// Offer a server the load of many phones by a plan, and say what came of it; or compare two results
+    Load(Load),
     /// Make, show and export the lab's own certificates
     Certs(Certs),
 }
@@ -229,6 +231,72 @@ pub enum DigestArgument {
     Both,
 }
 
+/// Offer load.
+#[derive(Debug, Args)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
+pub struct Load {
+    /// Compare results instead
+    #[command(subcommand)]
+    pub other: Option<LoadOther>,
+    /// The plan
+    #[arg(required = true, value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// Write what came of it into this folder: result.json, report.html, latency.hlog, beats.jsonl, junit.xml
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// How the summary is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Print nothing but what is wrong
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// On how many cores the load is made, instead of what the plan says
+    #[arg(long, value_name = "N")]
+    pub cores: Option<std::num::NonZeroU32>,
+    /// Say something instead of the plan: phones.count=1000, limits.p99=20ms; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Let the target be another machine; without it only this machine's own addresses are loaded
+    #[arg(long)]
+    pub anywhere: bool,
+    /// Have the load made by workers that wait at this NATS broker (`lab worker`), instead of by this program
+    #[arg(long, value_name = "NATS-URL", conflicts_with = "cores")]
+    pub workers: Option<String>,
+    /// How many workers are awaited; all that come within three seconds if not said
+    #[arg(long, value_name = "N", requires = "workers")]
+    pub expect: Option<std::num::NonZeroUsize>,
+    /// The room in which workers wait
+    #[arg(long = "run", value_name = "NAME", default_value = "load", requires = "workers")]
+    pub room: String,
+    /// Serve Prometheus metrics there while it runs: http://ADDRESS:PORT/metrics
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen_metrics: Option<std::net::SocketAddr>,
+}
+
+/// What else `lab load` does.
+#[derive(Debug, Subcommand)]
+pub enum LoadOther {
+    /// Say what differs between two results beyond noise
+    Compare(LoadCompare),
+}
+
+/// Compare results.
+#[derive(Debug, Args)]
+pub struct LoadCompare {
+    /// The older result: a folder that `--out` wrote, or its result.json
+    #[arg(value_name = "A")]
+    pub before: PathBuf,
+    /// The newer result
+    #[arg(value_name = "B")]
+    pub after: PathBuf,
+    /// Exit with 1 if B is worse than A beyond noise
+    #[arg(long)]
+    pub fail_on_worse: bool,
+    /// How the comparison is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
 /// Read stories.
 #[derive(Debug, Args)]
 pub struct Check {
@@ -257,6 +325,8 @@ pub enum SchemaOf {
     Story,
     /// The JSON Schema of load plans
     Plan,
+    /// The JSON Schema of what comes of a load plan: result.json
+    LoadResult,
     /// The list of verbs, as Markdown
     Verbs,
 }

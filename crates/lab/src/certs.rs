@@ -48,10 +48,18 @@ fn lab_of(place: &CertsPlace) -> Result<Lab, String> {
 }
 
 /// What the calendar of this machine says.
-#[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "real certificates have real dates")]
 pub fn today() -> Wall {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Wall::from_unix_secs(i64::try_from(since.as_secs()).unwrap_or(0))
+    Wall::from_unix_secs(i64::try_from(since_1970().as_secs()).unwrap_or(0))
+}
+
+/// How long it is since 1970, by the machine's clock.
+#[expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "real certificates and results have real dates"
+)]
+pub fn since_1970() -> std::time::Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
 fn make(arguments: &CertsMake) -> Result<(), String> {

@@ -48,7 +48,8 @@ pub fn schema(arguments: &Schema) -> u8 {
     match arguments.of {
         SchemaOf::Lab => print_json(&scenario::schema::lab()),
         SchemaOf::Story => print_json(&scenario::schema::story()),
-        SchemaOf::Plan => print_json(&load::language::schema()),
+        SchemaOf::Plan => print_json(&::load::language::schema()),
+        SchemaOf::LoadResult => print_json(&::load::outcome::result::Outcome::schema()),
         SchemaOf::Verbs => terminal::print(&scenario::schema::verbs_markdown()),
     }
     PASSED

@@ -7,6 +7,7 @@ mod arguments;
 mod certs;
 mod check;
 mod files;
+mod load;
 mod pool;
 mod run;
 mod signals;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Up(up) => up::up(&up),
         Command::Pool(pool) => pool::pool(&pool),
         Command::Worker(worker) => worker::worker(&worker),
+        Command::Load(load) => load::load(&load),
         Command::Certs(certs) => certs::certs(&certs),
     })
 }

@@ -17,6 +17,10 @@
 //! | [`language`] | plans as YAML |
 //! | [`crew`] | who does the work, and how they are told |
 //! | [`workers`] | a crew on other machines |
+//! | [`local`] | threads of this program as a crew |
+//! | [`conduct`] | drives a crew through a plan, and adds up what it says |
+//! | [`machine`] | what this machine says of programs and neighbours |
+//! | [`outcome`] | what came of a run: judged, summed up, compared |
 
 #![allow(
     clippy::disallowed_methods,
@@ -26,9 +30,13 @@
 
 pub mod arrival;
 pub mod beat;
+pub mod conduct;
 pub mod crew;
 pub mod engine;
 pub mod language;
+pub mod local;
+pub mod machine;
+pub mod outcome;
 pub mod plan;
 pub mod workers;
 

@@ -151,7 +151,7 @@ impl Registrar {
     }
 
     /// What is bound to an account (address or SIP URI) at `now`, by endpoint.
-    pub fn bindings(&self, of: &str, now: Time) -> Vec<&Binding> {
+    pub fn bindings(&self, of: &str, now: Time) -> Vec<Binding> {
         self.front_end.bindings(of, now)
     }
 

@@ -127,7 +127,7 @@ impl FrontEnd {
         let realm = if parts.strict { format!("{realm} {}", parts.random.hex(8)) } else { realm.to_owned() };
         self.access = Access::new(realm);
         for binding in self.store.power_on(disk, parts.clock, now, out) {
-            self.bindings.put(binding, now);
+            self.bindings.put(&binding, now);
         }
     }
 
@@ -147,7 +147,7 @@ impl FrontEnd {
     }
 
     /// What is bound to an account (address or SIP URI) at `now`, by endpoint.
-    pub fn bindings(&self, of: &str, now: Time) -> Vec<&Binding> {
+    pub fn bindings(&self, of: &str, now: Time) -> Vec<Binding> {
         self.bindings.of(&normal(of), now)
     }
 
@@ -158,7 +158,7 @@ impl FrontEnd {
 
     /// How many endpoints are bound at `now`, whoever's they are.
     pub fn registered(&self, now: Time) -> usize {
-        self.bindings.all(now).count()
+        self.bindings.count(now)
     }
 
     /// Whether a stream is one of the connections here.
@@ -382,7 +382,7 @@ impl FrontEnd {
                 Some(Ok(Frame::Message(octets))) => {
                     connection.message_finished(turn.now);
                     match Message::parse(octets) {
-                        Ok(message) => self.tell_apart(stream, &message, turn),
+                        Ok(message) => self.tell_apart(stream, message, turn),
                         Err(why) => self.unreadable(stream, &why, turn),
                     }
                 }
@@ -424,18 +424,18 @@ impl FrontEnd {
         }
         connection.message_finished(turn.now);
         match Message::parse(Bytes::copy_from_slice(octets)) {
-            Ok(message) => self.tell_apart(stream, &message, turn),
+            Ok(message) => self.tell_apart(stream, message, turn),
             Err(why) => self.unreadable(stream, &why, turn),
         }
     }
 
     /// Whether a message is one of an ordinary user agent's, or of a client that speaks TLS-DSK.
-    fn tell_apart(&mut self, stream: StreamId, message: &Message, turn: &mut Turn<'_, '_>) {
+    fn tell_apart(&mut self, stream: StreamId, message: Message, turn: &mut Turn<'_, '_>) {
         let Some(connection) = self.connections.get(&stream) else { return };
         let flow = Flow::Stream(stream, connection.carrier, connection.peer);
-        match self.is_plain(stream, message) {
+        match self.is_plain(stream, &message) {
             true => self.plain_message(flow, message, turn),
-            false => self.message(stream, message, turn),
+            false => self.message(stream, &message, turn),
         }
     }
 

@@ -9,6 +9,8 @@ mod error;
 mod index;
 mod reply;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 pub(crate) use error::answer_to_head;
@@ -24,7 +26,7 @@ use crate::value::{self, CSeq, Contacts, NameAddr, Via};
 #[derive(Clone)]
 pub struct Message {
     bytes: Bytes,
-    index: Index,
+    index: Arc<Index>,
 }
 
 /// Whether a [`Message`] asks or answers.
@@ -59,7 +61,7 @@ impl Message {
         let bytes = bytes.slice(leading..);
         let (index, fault) = Index::read(&bytes)?;
         let end = index.body_start + index.body_len;
-        let message = Message { bytes: bytes.slice(..end), index };
+        let message = Message { bytes: bytes.slice(..end), index: Arc::new(index) };
         match fault.map_or_else(|| message.check(), Err) {
             Ok(()) => Ok(message),
             Err(why) => Err(why.answered_for(&message)),
@@ -271,8 +273,8 @@ impl Message {
     }
 
     fn text(&self, range: &index::Range) -> &str {
-        // The whole head was found to be UTF-8, and ranges are cut at ASCII octets.
-        std::str::from_utf8(&self.bytes[range.as_usize()]).expect("the head was checked to be UTF-8")
+        // Ranges are cut at ASCII octets.
+        &self.index.head[range.as_usize()]
     }
 
     fn value<'a>(&'a self, slot: &'a Slot) -> &'a str {

@@ -10,12 +10,38 @@ use crate::value::is_token;
 ///
 /// Headers are printed in the order they were pushed. Content-Length is never given: it stands last, or where
 /// [`Draft::content_length_here`] put it, and counts the body.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Draft {
     first_line: FirstLine,
-    headers: Vec<(String, String)>,
+    /// Names and values, one behind the other.
+    text: String,
+    headers: Vec<Header>,
     length_at: Option<usize>,
     body: Bytes,
+}
+
+/// Where a header's name and value stand in a draft's text; the value begins where the name ends.
+#[derive(Clone, Copy)]
+struct Header {
+    start: u32,
+    value: u32,
+    end: u32,
+}
+
+impl Header {
+    /// Nobody drafts 4 GiB of headers; what comes after would be read as nothing.
+    fn at(start: usize, value: usize, end: usize) -> Header {
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Header { start: place(start), value: place(value), end: place(end) }
+    }
+
+    fn name(self, text: &str) -> &str {
+        &text[self.start as usize..self.value as usize]
+    }
+
+    fn value(self, text: &str) -> &str {
+        &text[self.value as usize..self.end as usize]
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +85,13 @@ impl Draft {
     }
 
     fn new(first_line: FirstLine) -> Draft {
-        Draft { first_line, headers: Vec::new(), length_at: None, body: Bytes::new() }
+        Draft {
+            first_line,
+            text: String::with_capacity(512),
+            headers: Vec::with_capacity(16),
+            length_at: None,
+            body: Bytes::new(),
+        }
     }
 
     /// Adds a header behind the others.
@@ -71,15 +103,53 @@ impl Draft {
 
     /// Adds a header behind the others. Blanks around the value go: a reader would not see them either.
     pub fn push(&mut self, name: &str, value: &str) {
-        self.headers.push((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()));
+        let header = self.put(name, value);
+        self.headers.push(header);
+    }
+
+    /// Adds a header behind the others, whose value is written piece by piece.
+    pub fn push_fmt(&mut self, name: &str, value: std::fmt::Arguments<'_>) {
+        use std::fmt::Write as _;
+        let start = self.text.len();
+        self.text.push_str(name);
+        let from = self.text.len();
+        // Writing to a text cannot fail.
+        let _ = self.text.write_fmt(value);
+        let written = &self.text[from..];
+        let (before, trimmed) =
+            (written.len() - written.trim_start_matches(BLANKS).len(), written.trim_matches(BLANKS));
+        let (value, end) = (from + before, from + before + trimmed.len());
+        if before > 0 {
+            // The value begins where the name ends.
+            let trimmed = trimmed.to_owned();
+            self.text.truncate(from);
+            self.text.push_str(&trimmed);
+            return self.headers.push(Header::at(start, from, from + trimmed.len()));
+        }
+        self.headers.push(Header::at(start, value, end));
+    }
+
+    /// Writes a name and a value behind the others.
+    fn put(&mut self, name: &str, value: &str) -> Header {
+        let start = self.text.len();
+        self.text.push_str(name);
+        let from = self.text.len();
+        self.text.push_str(value.trim_matches(BLANKS));
+        Header::at(start, from, self.text.len())
+    }
+
+    fn name_of(&self, header: Header) -> &str {
+        header.name(&self.text)
     }
 
     /// Puts `value` in place of the first header called `name` and takes the others away; adds it if there is
     /// none.
     pub fn set(&mut self, name: &str, value: &str) {
-        match self.headers.iter().position(|(known, _)| same_name(known, name)) {
+        match self.headers.iter().position(|known| same_name(self.name_of(*known), name)) {
             Some(first) => {
-                value.trim_matches([' ', '\t']).clone_into(&mut self.headers[first].1);
+                // The name stays as it was written first.
+                let known = self.name_of(self.headers[first]).to_owned();
+                self.headers[first] = self.put(&known, value);
                 self.retain_headers(|at, known| at <= first || !same_name(known, name));
             }
             None => self.push(name, value),
@@ -94,8 +164,9 @@ impl Draft {
     fn retain_headers(&mut self, keep: impl Fn(usize, &str) -> bool) {
         let (mut at, mut gone_before) = (0, 0);
         let length_at = self.length_at;
-        self.headers.retain(|(name, _)| {
-            let stays = keep(at, name);
+        let text = &self.text;
+        self.headers.retain(|header| {
+            let stays = keep(at, header.name(text));
             if !stays && length_at.is_some_and(|mark| at < mark) {
                 gone_before += 1;
             }
@@ -129,7 +200,8 @@ impl Draft {
 
     /// The value of the first header called `name`.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| same_name(known, name)).map(|(_, value)| value.as_str())
+        let found = self.headers.iter().find(|known| same_name(self.name_of(**known), name));
+        found.map(|header| header.value(&self.text))
     }
 
     /// The method, if it is a request.
@@ -154,7 +226,8 @@ impl Draft {
     ///
     /// If a part would not come out as what it is: no token, a line break inside, a Content-Length of its own.
     pub fn print(&self) -> Result<Bytes, DraftError> {
-        let mut out = Vec::with_capacity(512 + self.body.len());
+        let lines = self.headers.len() * 4;
+        let mut out = Vec::with_capacity(128 + self.text.len() + lines + self.body.len());
         match &self.first_line {
             FirstLine::Request { method, uri } => {
                 if !is_token(method) {
@@ -174,12 +247,13 @@ impl Draft {
             }
         }
         let length = format!("Content-Length: {}\r\n", self.body.len());
-        for (at, (name, value)) in self.headers.iter().enumerate() {
+        for (at, header) in self.headers.iter().enumerate() {
+            let (name, value) = (header.name(&self.text), header.value(&self.text));
             if self.length_at == Some(at) {
                 out.extend_from_slice(length.as_bytes());
             }
             if !is_token(name) {
-                return Err(DraftError::NotToken(name.clone()));
+                return Err(DraftError::NotToken(name.to_owned()));
             }
             if same_name(name, "Content-Length") {
                 return Err(DraftError::Length);
@@ -206,6 +280,24 @@ impl Draft {
         Ok(Message::parse(self.print()?)?)
     }
 }
+
+impl PartialEq for Draft {
+    /// Whether both print the same.
+    fn eq(&self, other: &Draft) -> bool {
+        fn all(draft: &Draft) -> impl Iterator<Item = (&str, &str)> {
+            draft.headers.iter().map(|header| (header.name(&draft.text), header.value(&draft.text)))
+        }
+        self.first_line == other.first_line
+            && self.length_at == other.length_at
+            && self.body == other.body
+            && all(self).eq(all(other))
+    }
+}
+
+impl Eq for Draft {}
+
+/// What does not count around a value.
+const BLANKS: [char; 2] = [' ', '\t'];
 
 /// Refuses what would end the line early. A tab is a blank; a character behind a backslash may be anything
 /// but a line end, as received quoted strings have it.

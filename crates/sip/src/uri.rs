@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::value::Params;
+use crate::value::{Params, cut, find, octets};
 
 /// Which kind of address a [`Uri`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl<'a> Uri<'a> {
     ///
     /// Says in a few words what is wrong with it.
     pub fn parse(text: &'a str) -> Result<Uri<'a>, &'static str> {
-        let (scheme, rest) = text.split_once(':').ok_or("an address without a scheme")?;
+        let (scheme, rest) = cut(text, b':').ok_or("an address without a scheme")?;
         let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
         if !is_scheme {
@@ -101,35 +101,34 @@ impl<'a> Uri<'a> {
     fn parse_sip(empty: Uri<'a>, rest: &'a str) -> Result<Uri<'a>, &'static str> {
         // Neither parameters nor headers may hold an `@`, so the first one ends the user part even if that
         // part holds `;` or `?` (RFC 3261 §25.1).
-        let (userinfo, rest) = match rest.split_once('@') {
+        let (userinfo, rest) = match cut(rest, b'@') {
             Some((user, rest)) => (Some(user), rest),
             None => (None, rest),
         };
-        if rest.contains('@') {
+        if find(rest, b'@').is_some() {
             return Err("a second @ in an address");
         }
         let (user, password) = match userinfo {
-            Some(info) => match info.split_once(':') {
+            Some(info) => match cut(info, b':') {
                 Some((user, password)) => (Some(user), Some(password)),
                 None => (Some(info), None),
             },
             None => (None, None),
         };
-        let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-_.!~*'()%".contains(&b);
         if let Some(user) = user {
             // `#` is not in the grammar; star codes such as `*55#` are dialled by real phones.
-            if user.is_empty() || !user.bytes().all(|b| unreserved(b) || b"&=+$,;?/#".contains(&b)) {
+            if user.is_empty() || !user.bytes().all(|b| USER[usize::from(b)]) {
                 return Err("a user part with forbidden octets or none at all");
             }
         }
-        if password.is_some_and(|p| !p.bytes().all(|b| unreserved(b) || b"&=+$,".contains(&b))) {
+        if password.is_some_and(|p| !p.bytes().all(|b| PASSWORD[usize::from(b)])) {
             return Err("a password with forbidden octets");
         }
-        let (rest, headers) = match rest.split_once('?') {
+        let (rest, headers) = match cut(rest, b'?') {
             Some((rest, headers)) => (rest, Some(headers)),
             None => (rest, None),
         };
-        let (hostport, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (hostport, params) = rest.split_at(find(rest, b';').unwrap_or(rest.len()));
         let (host, port) = host_and_port(hostport)?;
         if params.bytes().any(|b| b == b',') {
             return Err("a comma in an address's parameters");
@@ -227,7 +226,7 @@ pub(crate) fn host_and_port(text: &str) -> Result<(&str, Option<u16>), &'static 
             None => return Err("text behind an IPv6 address"),
         }
     } else {
-        match text.split_once(':') {
+        match cut(text, b':') {
             Some((host, port)) => (host, Some(port)),
             None => (text, None),
         }
@@ -237,7 +236,7 @@ pub(crate) fn host_and_port(text: &str) -> Result<(&str, Option<u16>), &'static 
         host_ip(host).is_some()
     } else {
         // `_` is not in the grammar but in many a real host name.
-        !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        !host.is_empty() && host.bytes().all(|b| HOST[usize::from(b)])
     };
     if !is_host {
         return Err("no host name or address where one belongs");
@@ -262,8 +261,16 @@ pub(crate) fn host_ip(host: &str) -> Option<IpAddr> {
     }
 }
 
+/// What may stand in a user part, in a password, in a host name.
+static USER: [bool; 256] = octets(b"-_.!~*'()%&=+$,;?/#");
+static PASSWORD: [bool; 256] = octets(b"-_.!~*'()%&=+$,");
+static HOST: [bool; 256] = octets(b"-._");
+
 fn escapes_are_whole(text: &str) -> bool {
     let octets = text.as_bytes();
+    if !octets.contains(&b'%') {
+        return true;
+    }
     octets.iter().enumerate().all(|(at, b)| {
         *b != b'%' || octets.get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
     })

@@ -31,8 +31,7 @@ impl<'a> Params<'a> {
             }
             let (name, value) = name_and_value(part?);
             // `[` and `/` and the like belong to parameters of addresses, not of headers; both kinds come here.
-            let is_name =
-                !name.is_empty() && name.bytes().all(|b| is_token_octet(b) || b"[]/:&$()".contains(&b));
+            let is_name = !name.is_empty() && name.bytes().all(|b| PARAM_NAME[usize::from(b)]);
             if !is_name {
                 return Err("a parameter without a proper name");
             }
@@ -77,8 +76,11 @@ impl<'a> Params<'a> {
     }
 }
 
+/// What may stand in the name of a parameter.
+static PARAM_NAME: [bool; 256] = octets(b"-.!%*_+`'~[]/:&$()");
+
 fn name_and_value(part: &str) -> (&str, Option<&str>) {
-    match part.split_once('=') {
+    match cut(part, b'=') {
         Some((name, value)) => (name.trim(), Some(value.trim())),
         None => (part.trim(), None),
     }
@@ -111,7 +113,7 @@ impl<'a> NameAddr<'a> {
             }
             (unquote(&text[..end]), rest)
         } else {
-            match text.find('<') {
+            match find(text, b'<') {
                 Some(open) => {
                     let display = text[..open].trim();
                     if !display.split_whitespace().all(|word| word.bytes().all(is_token_octet)) {
@@ -120,7 +122,7 @@ impl<'a> NameAddr<'a> {
                     (Cow::Borrowed(display), &text[open..])
                 }
                 None => {
-                    let (uri, params) = text.split_at(text.find(';').unwrap_or(text.len()));
+                    let (uri, params) = text.split_at(find(text, b';').unwrap_or(text.len()));
                     let uri = uri.trim_end();
                     // RFC 3261 §20: these may only stand inside angle brackets.
                     if uri.contains([',', '?']) {
@@ -134,7 +136,7 @@ impl<'a> NameAddr<'a> {
                 }
             }
         };
-        let close = rest.find('>').ok_or("an address without its closing >")?;
+        let close = find(rest, b'>').ok_or("an address without its closing >")?;
         Ok(NameAddr {
             display,
             uri: Uri::parse(&rest[1..close])?,
@@ -182,20 +184,26 @@ impl<'a> Via<'a> {
     ///
     /// Says in a few words what is wrong with it.
     pub fn parse(text: &'a str) -> Result<Via<'a>, &'static str> {
-        let (name, rest) = text.split_once('/').ok_or("no protocol")?;
-        let (version, rest) = rest.split_once('/').ok_or("no protocol version")?;
+        let (name, rest) = cut(text, b'/').ok_or("no protocol")?;
+        let (version, rest) = cut(rest, b'/').ok_or("no protocol version")?;
         if !name.trim().eq_ignore_ascii_case("SIP") || version.trim() != "2.0" {
             return Err("another protocol than SIP/2.0");
         }
         let rest = rest.trim();
-        let (transport, rest) = rest.split_at(rest.find(|c: char| c.is_whitespace()).ok_or("no sent-by")?);
+        let (transport, rest) =
+            rest.split_at(rest.bytes().position(|b| b.is_ascii_whitespace()).ok_or("no sent-by")?);
         if !is_token(transport) {
             return Err("a transport that is no token");
         }
         let rest = rest.trim_start();
-        let (sent_by, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (sent_by, params) = rest.split_at(find(rest, b';').unwrap_or(rest.len()));
         let (host, port) = host_and_port(sent_by.trim())?;
         Ok(Via { transport, host, port, params: Params::parse(params)? })
+    }
+
+    /// The sender's address, if it gives one instead of a host name.
+    pub fn host_ip(&self) -> Option<std::net::IpAddr> {
+        crate::uri::host_ip(self.host)
     }
 
     /// The branch that names the transaction, if there is one.
@@ -258,8 +266,38 @@ pub fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_octet)
 }
 
-pub(crate) fn is_token_octet(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b)
+pub(crate) const fn is_token_octet(b: u8) -> bool {
+    TOKEN[b as usize]
+}
+
+/// Which octets may stand in a token: looked up, since every octet of a message is asked about.
+static TOKEN: [bool; 256] = octets(b"-.!%*_+`'~");
+
+/// A table of letters, digits and the octets of `others`.
+pub(crate) const fn octets(others: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        table[octet] = (octet as u8).is_ascii_alphanumeric();
+        octet += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+}
+
+/// Where an octet stands; for texts as short as parts of headers this is quicker than a search made for long ones.
+pub(crate) fn find(text: &str, octet: u8) -> Option<usize> {
+    text.bytes().position(|b| b == octet)
+}
+
+/// The parts before and behind the first such octet, which is one of ASCII.
+pub(crate) fn cut(text: &str, octet: u8) -> Option<(&str, &str)> {
+    let at = find(text, octet)?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// The first element of a list that [`split_list`] takes.
@@ -307,7 +345,7 @@ impl<'a> Iterator for Pieces<'a> {
                     Some(len) => at += len,
                     None => return Some(Err("a quoted string that does not end")),
                 },
-                b'<' if self.skip_brackets => match text[at..].find('>') {
+                b'<' if self.skip_brackets => match find(&text[at..], b'>') {
                     Some(len) => at += len + 1,
                     None => return Some(Err("a < without its >")),
                 },

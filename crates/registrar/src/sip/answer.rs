@@ -27,19 +27,23 @@ pub fn begin_plainly(request: &Message, status: u16, tag: &str, peer: SocketAddr
 
 fn respond(request: &Message, status: u16, tag: &str, peer: SocketAddr, received: &str) -> Draft {
     let mut draft = Draft::response(status, phrase(status));
-    let mut reply = request.reply_tagged(status, "", Some(tag));
     let top = request.top_via_received_from(peer);
     for (at, value) in request.list("Via").unwrap_or_default().into_iter().enumerate() {
         if at == 0 {
-            draft.push("Via", &format!("{}{received}", top.as_deref().unwrap_or(value)));
+            draft.push_fmt("Via", format_args!("{}{received}", top.as_deref().unwrap_or(value)));
         } else {
             draft.push("Via", value);
         }
     }
-    reply.remove("Via");
-    for name in ["From", "To", "Call-ID", "CSeq"] {
-        draft.push(name, reply.header(name).unwrap_or(""));
+    let header = |name| request.header(name).unwrap_or("");
+    draft.push("From", header("From"));
+    // RFC 3261 §8.2.6.2: a 100 goes without a tag, and who has one keeps it.
+    match status != 100 && request.to().tag().is_none() {
+        true => draft.push_fmt("To", format_args!("{};tag={tag}", header("To"))),
+        false => draft.push("To", header("To")),
     }
+    draft.push("Call-ID", header("Call-ID"));
+    draft.push("CSeq", header("CSeq"));
     draft
 }
 

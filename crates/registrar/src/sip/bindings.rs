@@ -6,15 +6,19 @@
 //! until its expiry, a de-registration, or [`CONNECTION_GRACE`] after its connection closed. Expiry is checked when
 //! a binding is read, so a lost timer cannot keep a dead phone reachable.
 
+mod packed;
 pub mod store;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hashbrown::HashTable;
 use net::{StreamId, Time};
 use serde::{Deserialize, Serialize};
 
+use self::packed::Packed;
 use super::flow::Carrier;
 
 /// How long a binding outlives its connection. Clients of a Microsoft pool expect the presence of an endpoint to go
@@ -82,10 +86,6 @@ impl Binding {
         let lost = self.lost_at.map_or(Time::NEVER, |at| at + CONNECTION_GRACE);
         self.until.min(lost)
     }
-
-    fn key(&self) -> Key {
-        (self.aor.clone(), self.endpoint.clone())
-    }
 }
 
 /// Why a binding ended without its endpoint saying so.
@@ -97,75 +97,100 @@ pub enum Ended {
     ConnectionLost,
 }
 
-type Key = (String, String);
-
 /// Every binding that was kept.
+///
+/// Bindings lie packed in places; all else names places, so that nothing is written twice.
 #[derive(Debug, Default)]
 pub struct Bindings {
-    table: BTreeMap<Key, Binding>,
-    by_connection: BTreeMap<StreamId, BTreeSet<Key>>,
-    ends: BTreeSet<(Time, Key)>,
+    places: Vec<Option<Packed>>,
+    free: Vec<u32>,
+    /// The first endpoint of each address. Only addresses of accounts get in, so that strangers cannot choose where they fall.
+    /// Nobody walks through it.
+    first: HashTable<u32>,
+    by_connection: BTreeSet<(StreamId, u32)>,
+    ends: BTreeSet<(Time, u32)>,
+}
+
+fn hash(aor: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(aor)
 }
 
 impl Bindings {
     /// What is bound to `aor` at `now`, by endpoint.
-    pub fn of(&self, aor: &str, now: Time) -> Vec<&Binding> {
-        let first = (aor.to_owned(), String::new());
-        let mine = self.table.range(first..).take_while(|((of, _), _)| of == aor);
-        mine.map(|(_, binding)| binding).filter(|binding| now < binding.ends_at()).collect()
+    pub fn of(&self, aor: &str, now: Time) -> Vec<Binding> {
+        let mut mine: Vec<&Packed> = self.mine(aor).map(|(_, held)| held).collect();
+        mine.retain(|held| now < held.ends_at());
+        mine.sort_unstable_by(|one, other| one.endpoint().cmp(other.endpoint()));
+        mine.into_iter().map(Packed::unpack).collect()
+    }
+
+    /// Whether an endpoint has a binding at `now`.
+    pub fn holds(&self, aor: &str, endpoint: &str, now: Time) -> bool {
+        self.place_of(aor, endpoint).is_some_and(|(_, held)| now < held.ends_at())
     }
 
     /// The binding of one endpoint, if it has one at `now`.
-    pub fn find(&self, aor: &str, endpoint: &str, now: Time) -> Option<&Binding> {
-        let binding = self.table.get(&(aor.to_owned(), endpoint.to_owned()))?;
-        (now < binding.ends_at()).then_some(binding)
+    pub fn find(&self, aor: &str, endpoint: &str, now: Time) -> Option<Binding> {
+        let (_, held) = self.place_of(aor, endpoint)?;
+        (now < held.ends_at()).then(|| held.unpack())
     }
 
-    /// Every binding that holds at `now`, by address and endpoint.
-    pub fn all(&self, now: Time) -> impl Iterator<Item = &Binding> {
-        self.table.values().filter(move |binding| now < binding.ends_at())
+    /// Every binding that holds at `now`, in no order that means anything.
+    pub fn all(&self, now: Time) -> impl Iterator<Item = Binding> {
+        self.places.iter().flatten().filter(move |held| now < held.ends_at()).map(Packed::unpack)
+    }
+
+    /// How many hold at `now`.
+    pub fn count(&self, now: Time) -> usize {
+        self.places.iter().flatten().filter(|held| now < held.ends_at()).count()
     }
 
     /// Puts a binding in, in place of what its endpoint had. Returns the binding that this pushes out because the
     /// address has too many endpoints.
-    pub fn put(&mut self, binding: Binding, now: Time) -> Option<Binding> {
-        let key = binding.key();
-        self.take(&key);
-        let crowded = self.of(&binding.aor, now).len() >= ENDPOINTS_PER_ADDRESS;
-        let oldest = self.of(&binding.aor, now).into_iter().min_by_key(|other| other.until).map(Binding::key);
-        let pushed_out = oldest.filter(|_| crowded).and_then(|key| self.take(&key));
-        if let Some(stream) = binding.connection {
-            self.by_connection.entry(stream).or_default().insert(key.clone());
+    pub fn put(&mut self, binding: &Binding, now: Time) -> Option<Binding> {
+        if let Some((place, _)) = self.place_of(&binding.aor, &binding.endpoint) {
+            self.take(place);
         }
-        self.ends.insert((binding.ends_at(), key.clone()));
-        self.table.insert(key, binding);
+        let held = self.mine(&binding.aor).filter(|(_, held)| now < held.ends_at());
+        let (count, stalest) = held.fold((0, None), |(count, stalest), (place, held)| {
+            // Of two that are equally stale the one whose name comes first.
+            let this = (held.until(), held.endpoint(), place);
+            (count + 1, Some(stalest.map_or(this, |other| this.min(other))))
+        });
+        let stalest = stalest.map(|(_, _, place)| place);
+        let pushed_out =
+            stalest.filter(|_| count >= ENDPOINTS_PER_ADDRESS).and_then(|place| self.take(place));
+        self.insert(Packed::pack(binding));
         pushed_out
     }
 
     /// Takes an endpoint's binding out, whether it had expired or not.
     pub fn remove(&mut self, aor: &str, endpoint: &str) -> Option<Binding> {
-        self.take(&(aor.to_owned(), endpoint.to_owned()))
+        let (place, _) = self.place_of(aor, endpoint)?;
+        self.take(place)
     }
 
     /// Remembers that a connection closed: what was bound to it ends after [`CONNECTION_GRACE`] unless its endpoint
     /// registers again.
     pub fn connection_closed(&mut self, stream: StreamId, now: Time) {
-        for key in self.by_connection.remove(&stream).unwrap_or_default() {
-            let Some(binding) = self.table.get_mut(&key) else { continue };
-            self.ends.remove(&(binding.ends_at(), key.clone()));
-            binding.connection = None;
-            binding.lost_at = Some(now);
-            self.ends.insert((binding.ends_at(), key));
+        while let Some((_, place)) =
+            self.by_connection.range((stream, 0)..=(stream, u32::MAX)).next().copied()
+        {
+            self.by_connection.remove(&(stream, place));
+            let Some(held) = self.places[place as usize].as_mut() else { continue };
+            self.ends.remove(&(held.ends_at(), place));
+            held.lose(now);
+            self.ends.insert((held.ends_at(), place));
         }
     }
 
     /// Takes out the next binding that has ended by `now`.
     pub fn take_ended(&mut self, now: Time) -> Option<(Binding, Ended)> {
-        let (at, key) = self.ends.first().cloned()?;
+        let (at, place) = self.ends.first().copied()?;
         if now < at {
             return None;
         }
-        let binding = self.take(&key).expect("every end belongs to a binding");
+        let binding = self.take(place).expect("every end belongs to a binding");
         let why = if binding.until <= now { Ended::Expired } else { Ended::ConnectionLost };
         Some((binding, why))
     }
@@ -177,26 +202,88 @@ impl Bindings {
 
     /// How many bindings are held, ended ones that nobody has looked at included.
     pub fn len(&self) -> usize {
-        self.table.len()
+        self.ends.len()
     }
 
     /// Whether nothing is bound.
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.ends.is_empty()
     }
 
-    fn take(&mut self, key: &Key) -> Option<Binding> {
-        let binding = self.table.remove(key)?;
-        self.ends.remove(&(binding.ends_at(), key.clone()));
-        if let Some(stream) = binding.connection
-            && let Some(keys) = self.by_connection.get_mut(&stream)
-        {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.by_connection.remove(&stream);
+    fn held(&self, place: u32) -> Option<&Packed> {
+        self.places.get(place as usize)?.as_ref()
+    }
+
+    fn first_of(&self, aor: &str) -> Option<u32> {
+        let is = |place: &u32| self.held(*place).is_some_and(|held| held.aor() == aor);
+        self.first.find(hash(aor), is).copied()
+    }
+
+    /// The endpoints of an address with their places.
+    fn mine(&self, aor: &str) -> impl Iterator<Item = (u32, &Packed)> {
+        let mut next = self.first_of(aor);
+        std::iter::from_fn(move || {
+            let place = next?;
+            let held = self.held(place)?;
+            next = (held.next != place).then_some(held.next);
+            Some((place, held))
+        })
+    }
+
+    fn place_of(&self, aor: &str, endpoint: &str) -> Option<(u32, &Packed)> {
+        self.mine(aor).find(|(_, held)| held.endpoint() == endpoint)
+    }
+
+    fn insert(&mut self, mut packed: Packed) {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            u32::try_from(self.places.len() - 1).expect("fewer bindings than octets of memory")
+        });
+        let hash_of = hash(packed.aor());
+        if let Some(stream) = packed.connection() {
+            self.by_connection.insert((stream, place));
+        }
+        self.ends.insert((packed.ends_at(), place));
+        let Bindings { places, first, .. } = self;
+        let aor_of = |place: &u32| places[*place as usize].as_ref().map_or("", Packed::aor);
+        match first.find_mut(hash_of, |other| aor_of(other) == packed.aor()) {
+            Some(head) => packed.next = std::mem::replace(head, place),
+            None => {
+                packed.next = place;
+                first.insert_unique(hash_of, place, |other| hash(aor_of(other)));
             }
         }
-        Some(binding)
+        places[place as usize] = Some(packed);
+    }
+
+    fn take(&mut self, place: u32) -> Option<Binding> {
+        let packed = self.places.get_mut(place as usize)?.take()?;
+        self.free.push(place);
+        self.ends.remove(&(packed.ends_at(), place));
+        if let Some(stream) = packed.connection() {
+            self.by_connection.remove(&(stream, place));
+        }
+        let next = (packed.next != place).then_some(packed.next);
+        let hash_of = hash(packed.aor());
+        if self.first.find(hash_of, |other| *other == place).is_none() {
+            self.unchain(&packed, place, next);
+        } else if let Ok(mut head) = self.first.find_entry(hash_of, |other| *other == place) {
+            match next {
+                Some(next) => *head.get_mut() = next,
+                None => drop(head.remove()),
+            }
+        }
+        Some(packed.unpack())
+    }
+
+    /// Takes a place out of the chain of its address, whose first it is not.
+    fn unchain(&mut self, packed: &Packed, place: u32, next: Option<u32>) {
+        let before = self.mine(packed.aor()).find(|(_, held)| held.next == place).map(|(before, _)| before);
+        if let Some(before) = before
+            && let Some(held) = self.places[before as usize].as_mut()
+        {
+            held.next = next.unwrap_or(before);
+        }
     }
 }
 
@@ -230,7 +317,7 @@ pub(crate) mod tests {
     #[test]
     fn a_binding_holds_up_to_its_expiry_and_not_at_it() {
         let mut bindings = Bindings::default();
-        bindings.put(binding("a@x", "01", 100), secs(0));
+        bindings.put(&binding("a@x", "01", 100), secs(0));
         assert!(bindings.find("a@x", "01", Time::from_nanos(99_999_999_999)).is_some());
         assert!(bindings.find("a@x", "01", secs(100)).is_none());
         assert_eq!(bindings.of("a@x", secs(100)).len(), 0);
@@ -244,10 +331,10 @@ pub(crate) mod tests {
     #[test]
     fn an_endpoint_has_one_binding_and_an_address_many() {
         let mut bindings = Bindings::default();
-        bindings.put(binding("a@x", "01", 100), secs(0));
-        bindings.put(binding("a@x", "01", 200), secs(1));
-        bindings.put(binding("a@x", "02", 300), secs(1));
-        bindings.put(binding("b@x", "01", 300), secs(1));
+        bindings.put(&binding("a@x", "01", 100), secs(0));
+        bindings.put(&binding("a@x", "01", 200), secs(1));
+        bindings.put(&binding("a@x", "02", 300), secs(1));
+        bindings.put(&binding("b@x", "01", 300), secs(1));
         let untils: Vec<Time> = bindings.of("a@x", secs(1)).iter().map(|b| b.until).collect();
         assert_eq!(untils, [secs(200), secs(300)]);
     }
@@ -255,7 +342,7 @@ pub(crate) mod tests {
     #[test]
     fn a_lost_connection_ends_its_bindings_after_the_grace() {
         let mut bindings = Bindings::default();
-        bindings.put(binding("a@x", "01", 1000), secs(0));
+        bindings.put(&binding("a@x", "01", 1000), secs(0));
         bindings.connection_closed(StreamId(1), secs(10));
         assert!(bindings.find("a@x", "01", secs(69)).is_some());
         assert!(bindings.find("a@x", "01", secs(70)).is_none());
@@ -266,9 +353,9 @@ pub(crate) mod tests {
     #[test]
     fn an_endpoint_that_comes_back_in_time_keeps_its_binding() {
         let mut bindings = Bindings::default();
-        bindings.put(binding("a@x", "01", 1000), secs(0));
+        bindings.put(&binding("a@x", "01", 1000), secs(0));
         bindings.connection_closed(StreamId(1), secs(10));
-        bindings.put(Binding { connection: Some(StreamId(2)), ..binding("a@x", "01", 1000) }, secs(20));
+        bindings.put(&Binding { connection: Some(StreamId(2)), ..binding("a@x", "01", 1000) }, secs(20));
         assert!(bindings.find("a@x", "01", secs(999)).is_some());
         // The old connection's end comes late, and means nothing any more.
         bindings.connection_closed(StreamId(1), secs(30));
@@ -279,10 +366,10 @@ pub(crate) mod tests {
     fn one_endpoint_too_many_pushes_out_the_stalest() {
         let mut bindings = Bindings::default();
         for number in 0..ENDPOINTS_PER_ADDRESS as u64 {
-            let pushed = bindings.put(binding("a@x", &format!("{number:02}"), 100 + number), secs(0));
+            let pushed = bindings.put(&binding("a@x", &format!("{number:02}"), 100 + number), secs(0));
             assert_eq!(pushed, None);
         }
-        let pushed = bindings.put(binding("a@x", "99", 500), secs(0)).expect("one had to go");
+        let pushed = bindings.put(&binding("a@x", "99", 500), secs(0)).expect("one had to go");
         assert_eq!(pushed.endpoint, "00");
         assert_eq!(bindings.of("a@x", secs(0)).len(), ENDPOINTS_PER_ADDRESS);
     }

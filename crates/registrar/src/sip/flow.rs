@@ -140,6 +140,13 @@ impl Tokens {
         Tokens { key, boot }
     }
 
+    /// A secret for tables that strangers fill.
+    pub fn salt(&self) -> [u64; 2] {
+        let salt = mac(&self.key, &self.boot).finalize().into_bytes();
+        let word = |at: usize| u64::from_be_bytes(std::array::from_fn(|octet| salt[at + octet]));
+        [word(0), word(8)]
+    }
+
     /// The token of a flow: a user part without escapes.
     pub fn write(&self, flow: &Flow) -> String {
         let mut octets = Vec::new();

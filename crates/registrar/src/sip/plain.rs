@@ -46,6 +46,8 @@ pub(super) struct Plain {
     /// Transactions of every method but INVITE.
     pub(super) transactions: Servers,
     waiting: BTreeMap<WriteId, Waiting>,
+    /// The Date of the second that it was last asked for, which costs more to write than a REGISTER to judge.
+    date: (i64, String),
 }
 
 /// What is drawn anew at each start.
@@ -93,7 +95,16 @@ impl Plain {
             secrets: None,
             transactions: Servers::new(Timers::RFC3261),
             waiting: BTreeMap::new(),
+            date: (i64::MIN, String::new()),
         }
+    }
+
+    /// The Date header of a moment.
+    pub(super) fn date(&mut self, wall: net::Wall) -> &str {
+        if self.date.0 != wall.unix_secs() {
+            self.date = (wall.unix_secs(), super::answer::date(wall));
+        }
+        &self.date.1
     }
 
     /// Forgets everything but its ports.
@@ -125,12 +136,15 @@ impl Plain {
     }
 
     pub(super) fn secrets(&mut self, parts: &mut Parts<'_>) -> &mut Secrets {
-        let own_hosts = [parts.domain.to_owned(), parts.host.to_owned(), self.address.to_string()];
-        let offer = self.ports.map_or(DigestOffer::Both, |ports| ports.digest);
-        self.secrets.get_or_insert_with(|| {
+        let Plain { ports, address, secrets, transactions, .. } = self;
+        let offer = ports.map_or(DigestOffer::Both, |ports| ports.digest);
+        secrets.get_or_insert_with(|| {
+            let own_hosts = [parts.domain.to_owned(), parts.host.to_owned(), address.to_string()];
             let mut random = parts.random.fork("plain SIP");
             let guard = Guard::new(own_hosts, offer, random.bytes());
-            let tokens = Tokens::new(parts.tls.credentials().key.secret_der(), random.bytes());
+            let boot: [u8; 8] = random.bytes();
+            let tokens = Tokens::new(parts.tls.credentials().key.secret_der(), boot);
+            *transactions = Servers::salted(Timers::RFC3261, tokens.salt());
             Secrets { guard, tokens, random }
         })
     }
@@ -185,7 +199,7 @@ impl FrontEnd {
             return;
         }
         match Message::parse(datagram.payload.clone()) {
-            Ok(message) => self.plain_message(Flow::Datagram(from), &message, turn),
+            Ok(message) => self.plain_message(Flow::Datagram(from), message, turn),
             Err(why) => {
                 turn.out.note(Note::received(from, format!("no SIP message: {why}")));
                 if let Some(answer) = why.answer() {

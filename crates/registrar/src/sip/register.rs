@@ -187,7 +187,10 @@ pub fn judge(
     }
     may_be_remembered(request, contact.uri.as_str())?;
     let held = bench.bindings.find(aor, &endpoint.name, now);
-    if held.is_some_and(|held| held.call_id == request.call_id() && request.cseq().number <= held.cseq) {
+    if held
+        .as_ref()
+        .is_some_and(|held| held.call_id == request.call_id() && request.cseq().number <= held.cseq)
+    {
         return Err(Refusal::OutOfOrder);
     }
     let granted = match asked(request, contact) {

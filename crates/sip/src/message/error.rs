@@ -100,7 +100,7 @@ impl ParseError {
 /// The answer to a head of which no message can be made: `why` says what is wrong with it.
 pub(crate) fn answer_to_head(head: Bytes, status: u16, why: &str) -> Option<Bytes> {
     let (index, _) = index::Index::read(&head).ok()?;
-    answer(&Message { bytes: head, index }, status, why)
+    answer(&Message { bytes: head, index: index.into() }, status, why)
 }
 
 /// Refuses a request other than ACK, if it can be addressed.

@@ -42,34 +42,122 @@ pub fn full_name(name: &str) -> &str {
     }
     ["Via", "From", "To", "Call-ID", "CSeq", "Contact", "Content-Length", "Content-Type"]
         .into_iter()
+        .filter(|usual| usual.len() == name.len())
         .find(|usual| usual.eq_ignore_ascii_case(name))
         .unwrap_or(name)
 }
 
 /// Whether two names mean the same header: case and compact forms do not matter.
 pub fn same_name(a: &str, b: &str) -> bool {
-    full_name(a).eq_ignore_ascii_case(full_name(b))
+    // Only a name of one letter may stand for a longer one.
+    match (a.len(), b.len()) {
+        (1, _) | (_, 1) => full_name(a).eq_ignore_ascii_case(full_name(b)),
+        _ => a.eq_ignore_ascii_case(b),
+    }
+}
+
+/// Names that are looked for often, the shortest first: a header line remembers which of them it has, so that looking compares
+/// numbers.
+const KNOWN: [&str; 45] = [
+    "To",
+    "Via",
+    "From",
+    "CSeq",
+    "Path",
+    "Date",
+    "RSeq",
+    "RAck",
+    "Event",
+    "Route",
+    "Allow",
+    "Accept",
+    "Server",
+    "Reason",
+    "Call-ID",
+    "Contact",
+    "Subject",
+    "Expires",
+    "Require",
+    "Refer-To",
+    "Supported",
+    "Timestamp",
+    "User-Agent",
+    "Referred-By",
+    "Unsupported",
+    "Retry-After",
+    "Min-Expires",
+    "Content-Type",
+    "Allow-Events",
+    "Max-Forwards",
+    "Record-Route",
+    "Proxy-Require",
+    "Authorization",
+    "Service-Route",
+    "ms-keep-alive",
+    "Accept-Contact",
+    "Reject-Contact",
+    "Content-Length",
+    "Session-Expires",
+    "Content-Encoding",
+    "WWW-Authenticate",
+    "Proxy-Authenticate",
+    "Request-Disposition",
+    "Proxy-Authorization",
+    "P-Asserted-Identity",
+];
+
+/// The longest of the [`KNOWN`] names.
+const KNOWN_LEN_MAX: usize = 19;
+
+/// Where the [`KNOWN`] names of each length begin.
+const STARTS: [usize; KNOWN_LEN_MAX + 2] = {
+    let mut starts = [0; KNOWN_LEN_MAX + 2];
+    let mut len = 0;
+    let mut at = 0;
+    while len < starts.len() {
+        while at < KNOWN.len() && KNOWN[at].len() < len {
+            at += 1;
+        }
+        starts[len] = at;
+        len += 1;
+    }
+    starts
+};
+
+/// Where a name stands in [`KNOWN`], counted from 1; 0 if it does not. Compact forms mean the names behind them.
+fn code(name: &[u8]) -> u8 {
+    let full = match name {
+        [letter] => {
+            let letter = letter.to_ascii_lowercase();
+            COMPACT.iter().find(|(short, _)| *short == letter).map_or(name, |(_, full)| full.as_bytes())
+        }
+        _ => name,
+    };
+    if full.len() > KNOWN_LEN_MAX {
+        return 0;
+    }
+    let same_length = STARTS[full.len()]..STARTS[full.len() + 1];
+    let found = same_length.into_iter().find(|at| KNOWN[*at].as_bytes().eq_ignore_ascii_case(full));
+    // There are far fewer than 255.
+    found.map_or(0, |at| at as u8 + 1)
 }
 
 /// A header name to look for.
 #[derive(Clone, Copy)]
 pub(super) struct Name<'a> {
-    full: &'a str,
-    compact: Option<u8>,
+    text: &'a str,
+    code: u8,
 }
 
 impl<'a> Name<'a> {
     pub(super) fn of(name: &'a str) -> Name<'a> {
-        let full = full_name(name);
-        let compact = COMPACT.iter().find(|(_, known)| known.eq_ignore_ascii_case(full)).map(|(c, _)| *c);
-        Name { full, compact }
+        Name { text: name, code: code(name.as_bytes()) }
     }
 
     pub(super) fn matches(&self, slot: &Slot, bytes: &[u8]) -> bool {
-        let name = &bytes[slot.name.as_usize()];
-        match (name, self.compact) {
-            ([letter], Some(compact)) => letter.eq_ignore_ascii_case(&compact),
-            _ => name.eq_ignore_ascii_case(self.full.as_bytes()),
+        match self.code {
+            0 => slot.code == 0 && bytes[slot.name.as_usize()].eq_ignore_ascii_case(self.text.as_bytes()),
+            code => slot.code == code,
         }
     }
 }
@@ -95,6 +183,8 @@ impl Range {
 /// One header line, folds included.
 #[derive(Clone)]
 pub(super) struct Slot {
+    /// Which of the [`KNOWN`] names it has; 0 for another one.
+    code: u8,
     pub name: Range,
     /// Without blanks around; meaningless where `joined` is there.
     pub value: Range,
@@ -110,6 +200,8 @@ pub(super) enum Start {
 
 #[derive(Clone)]
 pub(super) struct Index {
+    /// The head as text.
+    pub head: Box<str>,
     pub start: Start,
     pub slots: Box<[Slot]>,
     pub body_start: usize,
@@ -122,14 +214,14 @@ impl Index {
     pub(super) fn read(bytes: &Bytes) -> Result<(Index, Option<ParseError>), ParseError> {
         let head_end = head_end(bytes)?;
         let head = &bytes[..head_end];
-        if let Err(why) = std::str::from_utf8(head) {
-            return Err(ParseError::new(Fault::NotUtf8, why.valid_up_to()));
-        }
+        let text =
+            std::str::from_utf8(head).map_err(|why| ParseError::new(Fault::NotUtf8, why.valid_up_to()))?;
         let mut fault = None;
         let first_end = line_end(head, 0);
         let start = read_start(head, first_end, &mut fault)?;
         let slots = read_headers(head, first_end + 2, &mut fault)?;
         let mut index = Index {
+            head: text.into(),
             start,
             slots: slots.into_boxed_slice(),
             body_start: head_end,
@@ -194,10 +286,14 @@ pub(crate) fn find_empty_line(bytes: &[u8], from: usize) -> Option<usize> {
 /// Where the CRLF of the line at `from` stands; the head is known to end with one.
 fn line_end(head: &[u8], from: usize) -> usize {
     let mut at = from;
-    while at + 1 < head.len() && !(head[at] == b'\r' && head[at + 1] == b'\n') {
+    while let Some(found) = head[at..].iter().position(|octet| *octet == b'\r') {
+        at += found;
+        if head.get(at + 1) == Some(&b'\n') {
+            return at;
+        }
         at += 1;
     }
-    at
+    head.len().saturating_sub(1).max(from)
 }
 
 fn read_start(head: &[u8], end: usize, fault: &mut Option<ParseError>) -> Result<Start, ParseError> {
@@ -290,6 +386,7 @@ fn read_header(head: &[u8], start: usize, end: usize, is_folded: bool) -> Result
         return Err(bad("a control character", start + value.0 + at));
     }
     Ok(Slot {
+        code: code(&line[..name.1]),
         name: Range::new(start, start + name.1),
         value: Range::new(start + value.0, start + value.1),
         joined,
@@ -328,6 +425,10 @@ fn trim(line: &[u8], mut start: usize, mut end: usize) -> (usize, usize) {
 /// The first control character that no backslash stands before. Lone CR and LF are never allowed: whoever
 /// takes them for line ends would read another message than we do.
 pub(crate) fn forbidden_octet(line: &[u8]) -> Option<usize> {
+    // Nearly always there is none, and looking for that alone is quick.
+    if !line.iter().any(|b| *b < b' ' || *b == 0x7f) {
+        return None;
+    }
     let mut is_quoted = false;
     for (at, b) in line.iter().enumerate() {
         let is_control = (*b < b' ' && *b != b'\t') || *b == 0x7f;

@@ -1,7 +1,9 @@
 //! The server's side of a non-INVITE transaction (RFC 3261 §17.2.2), and the bounded table of them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher};
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use net::Time;
@@ -15,9 +17,9 @@ use crate::timers::{Reliability, Timer, Timers};
 ///
 /// Where it came from counts as well, which the RFC does not ask for: a stranger who guesses a branch neither gets
 /// another's answer nor keeps another's request from being heard. The key is a digest, so that a stranger's long
-/// branch takes no more room than a short one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ServerKey([u8; 32]);
+/// branch takes no more room than a short one: 128 bits of SHA-256, which nobody makes meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerKey([u8; 16]);
 
 impl ServerKey {
     /// The key of a request that came from `peer`.
@@ -34,36 +36,51 @@ impl ServerKey {
 
     fn with_method(request: &Message, peer: SocketAddr, method: &str) -> ServerKey {
         let via = request.via();
-        let host = via.host.to_ascii_lowercase();
-        let port = via.port.map_or(String::new(), |port| port.to_string());
+        let mut hash = Sha256::new();
+        let mut add = |part: &[u8]| {
+            // Its length stands before each part, so that no two can be taken for one.
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        };
         let has_cookie = |branch: &str| {
             branch.get(..MAGIC_COOKIE.len()).is_some_and(|start| start.eq_ignore_ascii_case(MAGIC_COOKIE))
                 && branch.len() > MAGIC_COOKIE.len()
         };
-        let key = match via.branch().filter(|branch| has_cookie(branch)) {
+        match peer.ip() {
+            IpAddr::V4(ip) => add(&ip.octets()),
+            IpAddr::V6(ip) => add(&ip.octets()),
+        }
+        add(&peer.port().to_be_bytes());
+        add(method.as_bytes());
+        match via.branch().filter(|branch| has_cookie(branch)) {
             // Branches are compared without case, as all tokens (RFC 3261 §7.3.1).
             Some(branch) => {
-                format!("3261\n{peer}\n{}\n{host}:{port}\n{method}", branch.to_ascii_lowercase())
+                add(lower(branch).as_bytes());
+                add(lower(via.host).as_bytes());
+                add(&via.port.map_or([0; 3], |port| [1, (port >> 8) as u8, port as u8]));
             }
             // A sender of RFC 2543's time: everything that makes the request itself.
             None => {
-                let header = |name| request.header(name).unwrap_or("");
-                let uri = request.uri().map_or("", |uri| uri.as_str());
+                add(b"2543");
+                add(request.uri().map_or("", |uri| uri.as_str()).as_bytes());
                 // The ACK to a refusal bears the To tag that the INVITE lacked (RFC 3261 §17.2.3).
-                let to_tag = match method {
-                    "INVITE" => "",
-                    _ => request.to().tag().unwrap_or(""),
-                };
-                let from_tag = request.from().tag().unwrap_or("");
-                format!(
-                    "2543\n{peer}\n{uri}\n{to_tag}\n{from_tag}\n{}\n{}\n{method}\n{}",
-                    request.call_id(),
-                    request.cseq().number,
-                    header("Via"),
-                )
+                let to = request.to();
+                add(if method == "INVITE" { "" } else { to.tag().unwrap_or("") }.as_bytes());
+                add(request.from().tag().unwrap_or("").as_bytes());
+                add(request.call_id().as_bytes());
+                add(&request.cseq().number.to_be_bytes());
+                add(request.header("Via").unwrap_or("").as_bytes());
             }
-        };
-        ServerKey(Sha256::digest(key.as_bytes()).into())
+        }
+        let digest = hash.finalize();
+        ServerKey(std::array::from_fn(|at| digest[at]))
+    }
+}
+
+fn lower(text: &str) -> Cow<'_, str> {
+    match text.bytes().any(|octet| octet.is_ascii_uppercase()) {
+        true => Cow::Owned(text.to_ascii_lowercase()),
+        false => Cow::Borrowed(text),
     }
 }
 
@@ -119,6 +136,14 @@ impl Server {
         }
     }
 
+    /// How much room its answer takes.
+    fn cost(&self) -> usize {
+        match &self.state {
+            State::Proceeding { last } | State::Completed { last, .. } => last.len() + Servers::ANSWER_COST,
+            State::Trying | State::Terminated => 0,
+        }
+    }
+
     /// When it wants to be woken, if ever.
     pub fn wake_at(&self) -> Option<Time> {
         match self.state {
@@ -149,18 +174,71 @@ pub enum Arrival {
 }
 
 /// The transactions of one server, at most [`Servers::MAX`].
+///
+/// Answers are kept for timer J, half a minute over a way that loses messages, but never more than
+/// [`Servers::ANSWERS_MAX`] octets of them: at a hundred thousand requests a second they would come to gigabytes. The
+/// oldest go first. A request that comes again after that is a new one to its server, which must bear that.
 #[derive(Clone, Debug)]
 pub struct Servers {
     timers: Timers,
     max: usize,
-    all: BTreeMap<ServerKey, Server>,
-    /// The ends that timer J sets, in order.
-    ends: BTreeSet<(Time, ServerKey)>,
+    answers_max: usize,
+    all: Table,
+    /// The ends that timer J sets, in order: the oldest answers first, since all wait equally long.
+    ends: VecDeque<(Time, ServerKey)>,
+    /// Octets of the answers that are kept.
+    kept: usize,
+}
+
+/// Nobody walks through the table, so that its order, which is not the same in all programs, shows nowhere. Keys are digests
+/// of what strangers write, so that the hash over them has a key of the server's own.
+#[expect(clippy::disallowed_types, reason = "it is only looked into, never walked through")]
+type Table = std::collections::HashMap<ServerKey, Server, Salted>;
+
+/// A hash with a key.
+#[derive(Clone, Copy, Debug, Default)]
+struct Salted([u64; 2]);
+
+impl BuildHasher for Salted {
+    type Hasher = Salting;
+
+    fn build_hasher(&self) -> Salting {
+        Salting { salt: self.0, state: 0 }
+    }
+}
+
+/// Multiplies a digest with a secret: whoever does not know that cannot choose where digests fall.
+struct Salting {
+    salt: [u64; 2],
+    state: u64,
+}
+
+impl Hasher for Salting {
+    fn write(&mut self, octets: &[u8]) {
+        for chunk in octets.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            let mixed = u64::from_ne_bytes(word) ^ self.salt[0] ^ self.state;
+            let product = u128::from(mixed) * u128::from(self.salt[1] | 1);
+            // Both halves: the lower one depends on the lower digits alone.
+            self.state = (product as u64) ^ (product >> 64) as u64;
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.state
+    }
 }
 
 impl Servers {
     /// The most transactions that are kept at a time, unless [`Servers::at_most`] says less.
     pub const MAX: usize = 100_000;
+
+    /// The most octets of answers that are kept.
+    pub const ANSWERS_MAX: usize = 8 << 20;
+
+    /// What an answer costs beside its octets.
+    const ANSWER_COST: usize = 128;
 
     /// No transactions yet.
     pub fn new(timers: Timers) -> Servers {
@@ -169,7 +247,19 @@ impl Servers {
 
     /// No transactions yet, and never more than `max`.
     pub fn at_most(max: usize, timers: Timers) -> Servers {
-        Servers { timers, max, all: BTreeMap::new(), ends: BTreeSet::new() }
+        Servers {
+            timers,
+            max,
+            answers_max: Servers::ANSWERS_MAX,
+            all: Table::default(),
+            ends: VecDeque::new(),
+            kept: 0,
+        }
+    }
+
+    /// No transactions yet, and a secret that keeps strangers from choosing where in the table theirs fall.
+    pub fn salted(timers: Timers, salt: [u64; 2]) -> Servers {
+        Servers { all: Table::with_hasher(Salted(salt)), ..Servers::new(timers) }
     }
 
     /// Takes a request in that came from `peer`.
@@ -179,43 +269,63 @@ impl Servers {
         if let Some(server) = self.all.get(&key) {
             return Arrival::Again(server.repeated());
         }
-        if self.all.len() >= self.max {
-            return Arrival::Full;
+        while self.all.len() >= self.max {
+            // Who has been answered makes room for who has not.
+            if !self.forget_oldest() {
+                return Arrival::Full;
+            }
         }
-        self.all.insert(key.clone(), Server::new(way, self.timers));
+        self.all.insert(key, Server::new(way, self.timers));
         Arrival::New(key)
     }
 
     /// Answers a request. Whether the answer is to be sent.
     pub fn answer(&mut self, now: Time, key: &ServerKey, status: u16, response: Bytes) -> bool {
         let Some(server) = self.all.get_mut(key) else { return false };
+        let before = server.cost();
         let is_to_be_sent = server.answer(now, status, response);
+        self.kept = self.kept - before + server.cost();
         if server.is_over(now) {
-            self.all.remove(key);
-        } else if let Some(end) = server.wake_at() {
-            self.ends.insert((end, key.clone()));
+            self.forget(key);
+        } else if let (true, Some(end)) = (is_to_be_sent, server.wake_at()) {
+            // Ends come in order, but for a server whose clock was set back.
+            let end = self.ends.back().map_or(end, |(last, _)| end.max(*last));
+            self.ends.push_back((end, *key));
         }
+        while self.kept > self.answers_max && self.forget_oldest() {}
         is_to_be_sent
     }
 
     /// Gives up on a request without an answer, as when its connection is gone.
     pub fn forget(&mut self, key: &ServerKey) {
-        if let Some(end) = self.all.remove(key).and_then(|server| server.wake_at()) {
-            self.ends.remove(&(end, key.clone()));
+        if let Some(server) = self.all.remove(key) {
+            self.kept -= server.cost();
         }
+        // Nobody is woken for what is gone.
+        while self.ends.front().is_some_and(|(_, key)| !self.all.contains_key(key)) {
+            self.ends.pop_front();
+        }
+    }
+
+    /// Forgets the oldest answer; whether there was one.
+    fn forget_oldest(&mut self) -> bool {
+        let Some((end, key)) = self.ends.pop_front() else { return false };
+        // One that was given up is forgotten already, and its key may belong to a request that came later: that one stays.
+        if self.all.get(&key).and_then(Server::wake_at).is_some_and(|until| until <= end) {
+            self.forget(&key);
+        }
+        true
     }
 
     /// When the next one ends by itself.
     pub fn wake_at(&self) -> Option<Time> {
-        self.ends.first().map(|(end, _)| *end)
+        self.ends.front().map(|(end, _)| *end)
     }
 
     /// Forgets those that are over.
     pub fn wake(&mut self, now: Time) {
-        while self.ends.first().is_some_and(|(end, _)| *end <= now) {
-            if let Some((_, key)) = self.ends.pop_first() {
-                self.all.remove(&key);
-            }
+        while self.ends.front().is_some_and(|(end, _)| *end <= now) {
+            self.forget_oldest();
         }
     }
 

@@ -111,7 +111,7 @@ impl Store {
     /// Writes everything anew if the records have grown much larger than what they tell.
     pub fn tidy(&mut self, bindings: &Bindings, clock: &WallClock, now: Time, out: &mut Outbox) {
         if self.ledger.has_overgrown() {
-            let live = bindings.all(now).map(|binding| bound_record(binding, clock, now));
+            let live = bindings.all(now).map(|binding| bound_record(&binding, clock, now));
             let records: Vec<_> = live.chain(self.on_the_way.values().cloned()).collect();
             self.ledger.turn(&records, out);
         }
@@ -281,7 +281,7 @@ mod tests {
         write(&mut disk, &mut out, &mut store);
         store.bound(&binding("b@x", "01", 100_000), &clock(), Time::ZERO, &mut out);
         let mut bindings = Bindings::default();
-        bindings.put(live, Time::ZERO);
+        bindings.put(&live, Time::ZERO);
         store.tidy(&bindings, &clock(), Time::ZERO, &mut out);
         write(&mut disk, &mut out, &mut store);
         assert!(disk.values().any(|file| file.len() < 2_000), "the journal was written anew");

@@ -104,6 +104,10 @@ fn one(
             is_plain && Uri::parse(&held.contact).is_ok_and(|uri| uri.same_as(&contact.uri))
         }
     });
+    if held.is_some_and(|held| is_same(request, held)) {
+        // It came before, and its answer was forgotten to make room: what it asked for holds, and it is told so again.
+        return Ok(None);
+    }
     let granted = match register::asked(request, contact) {
         Some(0) => return held.map(|held| unbind(request, held)).transpose(),
         asked => {
@@ -146,6 +150,14 @@ fn one(
 fn unbind(request: &Message, held: &Binding) -> Result<Change, Refusal> {
     in_order(request, held)?;
     Ok(Change::Unbind(held.endpoint.clone()))
+}
+
+/// Whether a request is the very one that made a binding: no other has its number (RFC 3261 §8.1.1.5). It is met again only
+/// if its transaction was forgotten.
+fn is_same(request: &Message, held: &Binding) -> bool {
+    held.call_id == request.call_id()
+        && request.cseq().number == held.cseq
+        && request.from().tag().unwrap_or("") == held.client_tag
 }
 
 /// RFC 3261 §10.3 item 7: of two requests of one Call-ID the later number counts.
@@ -215,10 +227,7 @@ fn target_of(
         }
         Flow::Datagram(peer) => {
             let via = request.via();
-            let is_translated = Uri::parse(&format!("sip:{}", via.host))
-                .ok()
-                .and_then(|uri| uri.host_ip())
-                .is_none_or(|ip| ip != peer.ip());
+            let is_translated = via.host_ip().is_none_or(|ip| ip != peer.ip());
             let is_own = contact.uri.host.eq_ignore_ascii_case(via.host);
             if is_outbound || is_translated && is_own {
                 return Some(*peer);

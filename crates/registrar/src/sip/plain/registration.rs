@@ -6,7 +6,6 @@ use super::register::{self, Bench, Change};
 use super::{Addressee, Asked};
 use crate::events;
 use crate::faults::Exchange;
-use crate::sip::answer;
 use crate::sip::bindings::Binding;
 use crate::sip::flow::{Carrier, Flow};
 use crate::sip::notice::Deregistration;
@@ -90,7 +89,7 @@ impl FrontEnd {
 
     /// What will be bound to an address once the disk has what waits for it.
     fn bound_soon(&self, aor: &str, turn: &Turn<'_, '_>) -> Vec<Binding> {
-        let mut bound: Vec<Binding> = self.bindings.of(aor, turn.now).into_iter().cloned().collect();
+        let mut bound: Vec<Binding> = self.bindings.of(aor, turn.now);
         let waiting = self.plain.waiting.values().filter(|waiting| waiting.aor == aor);
         for change in waiting.flat_map(|waiting| &waiting.changes) {
             match change {
@@ -141,12 +140,12 @@ impl FrontEnd {
             binding.connection = None;
             binding.lost_at = Some(turn.now);
         }
-        let is_refresh = self.bindings.find(&binding.aor, &binding.endpoint, turn.now).is_some();
+        let is_refresh = self.bindings.holds(&binding.aor, &binding.endpoint, turn.now);
         let event = if is_refresh { events::REGISTRATION_REFRESHED } else { events::REGISTERED };
         turn.out.event_with(event, || {
             (&binding.aor, format!("endpoint {} until {}", shown(&binding.endpoint), binding.until))
         });
-        if let Some(pushed_out) = self.bindings.put(binding, turn.now) {
+        if let Some(pushed_out) = self.bindings.put(&binding, turn.now) {
             self.store.gone(&pushed_out.aor, &pushed_out.endpoint, turn.out);
             self.tell_deregistered(&pushed_out, Deregistration::Unregistered, turn);
         }
@@ -159,20 +158,22 @@ impl FrontEnd {
         for binding in &held {
             let left_s = (binding.until - turn.now).as_secs();
             let Binding { contact, instance, gruu, .. } = binding;
-            let params = match &binding.plain {
-                Some(plain) => plain.params.clone(),
-                None => format!(";+sip.instance=\"<urn:uuid:{instance}>\";gruu=\"{gruu}\""),
+            let value = match &binding.plain {
+                Some(plain) => format!("<{contact}>{};expires={left_s}", plain.params),
+                None => format!(
+                    "<{contact}>;+sip.instance=\"<urn:uuid:{instance}>\";gruu=\"{gruu}\";expires={left_s}"
+                ),
             };
-            draft.push("Contact", &format!("<{contact}>{params};expires={left_s}"));
+            draft.push("Contact", &value);
         }
-        draft.push("Date", &answer::date(turn.parts.clock.read(turn.now)));
+        draft.push("Date", self.plain.date(turn.parts.clock.read(turn.now)));
         // RFC 3327 §5.3: the way is told to whoever understands it.
         if asked.request.lists("Supported", "path") {
             for value in asked.request.headers("Path") {
                 draft.push("Path", value);
             }
         }
-        let is_own = |binding: &&&Binding| binding.call_id == asked.request.call_id();
+        let is_own = |binding: &&Binding| binding.call_id == asked.request.call_id();
         let own = held.iter().find(is_own).and_then(|binding| binding.plain.as_ref());
         if own.is_some_and(|plain| plain.reg_id.is_some()) {
             draft.push("Require", "outbound");

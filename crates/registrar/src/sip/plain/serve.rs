@@ -25,32 +25,34 @@ const BUSY_S: u32 = 10;
 
 impl FrontEnd {
     /// Takes in a message of an ordinary user agent.
-    pub(in crate::sip) fn plain_message(&mut self, flow: Flow, message: &Message, turn: &mut Turn<'_, '_>) {
-        turn.out.note_with(|| Note::received(flow.peer(), in_one_line(message)));
+    pub(in crate::sip) fn plain_message(&mut self, flow: Flow, message: Message, turn: &mut Turn<'_, '_>) {
+        // The secrets come before the first request is remembered under them.
+        self.plain.secrets(turn.parts);
+        turn.out.note_with(|| Note::received(flow.peer(), in_one_line(&message)));
         if !message.is_request() {
-            self.relay_answer(&flow, message, turn);
+            self.relay_answer(&flow, &message, turn);
             return;
         }
         let (peer, way) = (flow.peer(), flow.carrier().reliability());
-        let back = way_back(&flow, message);
+        let back = way_back(&flow, &message);
         let again = match message.method() {
-            "ACK" | "INVITE" => match self.proxy.invites.receive(turn.now, peer, message, way) {
+            "ACK" | "INVITE" => match self.proxy.invites.receive(turn.now, peer, &message, way) {
                 InviteArrival::New(key) => Ok(key),
                 InviteArrival::Again(answer) => Err(answer),
                 InviteArrival::Acknowledged => Err(None),
-                InviteArrival::Ack => return self.relay_ack(&flow, message, turn),
-                InviteArrival::Full => return self.busy(flow, back, message, turn),
+                InviteArrival::Ack => return self.relay_ack(&flow, &message, turn),
+                InviteArrival::Full => return self.busy(flow, back, &message, turn),
             },
-            _ => match self.plain.transactions.receive(turn.now, peer, message, way) {
+            _ => match self.plain.transactions.receive(turn.now, peer, &message, way) {
                 Arrival::New(key) => Ok(key),
                 Arrival::Again(answer) => Err(answer),
-                Arrival::Full => return self.busy(flow, back, message, turn),
+                Arrival::Full => return self.busy(flow, back, &message, turn),
             },
         };
         match again {
             Ok(key) => {
                 let tag = self.plain.secrets(turn.parts).random.hex(16);
-                let asked = Asked { flow, back, request: message.clone(), key, tag };
+                let asked = Asked { flow, back, request: message, key, tag };
                 self.plain_request(asked, turn);
             }
             Err(Some(answer)) => {
@@ -78,15 +80,14 @@ impl FrontEnd {
     }
 
     fn plain_request(&mut self, asked: Asked, turn: &mut Turn<'_, '_>) {
-        let method = asked.request.method().to_owned();
-        if method == "CANCEL" {
+        if asked.request.method() == "CANCEL" {
             return self.relay_cancel(&asked, turn);
         }
         let Some(uri) = asked.request.uri() else { return };
         if uri.scheme == Scheme::Other {
             return self.refuse_plainly(&asked, &Refusal::UnsupportedScheme, turn);
         }
-        if method == "REGISTER" {
+        if asked.request.method() == "REGISTER" {
             return self.plain_register(asked, turn);
         }
         let is_on_the_way = asked.request.header("Route").is_some();

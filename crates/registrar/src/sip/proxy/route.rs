@@ -90,7 +90,7 @@ impl FrontEnd {
             Err(Refusal::Disabled) => return Err(Refusal::NotRegistered),
             Err(why) => return Err(why),
         }
-        let mut held: Vec<Binding> = self.bindings.of(&aor, turn.now).into_iter().cloned().collect();
+        let mut held: Vec<Binding> = self.bindings.of(&aor, turn.now);
         held.sort_by_key(|binding| std::cmp::Reverse(binding.until));
         let mut instances: Vec<&str> = Vec::new();
         // A GRUU names one endpoint (MS-SIPRE; RFC 5627).

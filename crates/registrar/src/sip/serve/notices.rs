@@ -21,10 +21,10 @@ impl FrontEnd {
         };
         let endpoint = register::endpoint_of(&asker.request).map(|endpoint| endpoint.name).ok();
         let held = endpoint.and_then(|endpoint| self.bindings.find(&asker.aor, &endpoint, turn.now));
-        if let Err(why) = register::owns_gruu(&asker.request, held) {
+        if let Err(why) = register::owns_gruu(&asker.request, held.as_ref()) {
             return self.refuse(asker, &why, turn);
         }
-        let contact = held.map(|held| held.contact.as_str());
+        let contact = held.as_ref().map(|held| held.contact.as_str());
         let who = Subscriber { account: &account, stream: asker.stream, contact };
         let granted =
             self.subscriptions.subscribe(&asker.request, who, turn.parts.domain, &asker.tag, turn.now);
@@ -87,7 +87,7 @@ impl FrontEnd {
 
     /// Ends everything that an address has bound and subscribed to, and tells its clients why.
     pub(in crate::sip) fn deregister(&mut self, aor: &str, why: Deregistration, turn: &mut Turn<'_, '_>) {
-        let held: Vec<Binding> = self.bindings.of(aor, turn.now).into_iter().cloned().collect();
+        let held: Vec<Binding> = self.bindings.of(aor, turn.now);
         for binding in held {
             self.bindings.remove(aor, &binding.endpoint);
             self.store.gone(aor, &binding.endpoint, turn.out);

@@ -52,7 +52,7 @@ impl FrontEnd {
             Err(why) => return self.refuse(&asker, &why, turn),
         };
         let is_refresh = matches!(&wish, Wish::Bind(binding)
-            if self.bindings.find(&asker.aor, &binding.endpoint, turn.now).is_some());
+            if self.bindings.holds(&asker.aor, &binding.endpoint, turn.now));
         // Never the request that completes a handshake: a client that fails there may rightly give up.
         let is_used = connection.associations.get(&asker.opaque).is_some_and(|it| it.keys.signed() > 0);
         if turn.parts.strict && is_refresh && is_used && turn.parts.random.chance(DOUBT) {
@@ -88,7 +88,7 @@ impl FrontEnd {
             Wish::Bind(binding) if binding.aor == aor => Some(&**binding),
             Wish::Bind(_) | Wish::Unbind { .. } | Wish::UnbindAll | Wish::Ask => None,
         });
-        bound.chain(waiting).map(|binding| binding.endpoint.clone()).collect()
+        bound.map(|binding| binding.endpoint).chain(waiting.map(|binding| binding.endpoint.clone())).collect()
     }
 
     /// Loses a good association, as a pool does whose front end was changed under its clients: they must prove
@@ -134,14 +134,14 @@ impl FrontEnd {
             binding.connection = None;
             binding.lost_at = Some(turn.now);
         }
-        let is_refresh = self.bindings.find(&binding.aor, &binding.endpoint, turn.now).is_some();
+        let is_refresh = self.bindings.holds(&binding.aor, &binding.endpoint, turn.now);
         let (event, action) = match is_refresh {
             true => (events::REGISTRATION_REFRESHED, "refreshed"),
             false => (events::REGISTERED, "added"),
         };
         let text = format!("endpoint {} until {}", binding.endpoint, binding.until);
         turn.out.note(Note::event(event, &binding.aor, text));
-        if let Some(pushed_out) = self.bindings.put(binding, turn.now) {
+        if let Some(pushed_out) = self.bindings.put(&binding, turn.now) {
             self.store.gone(&pushed_out.aor, &pushed_out.endpoint, turn.out);
             self.tell_deregistered(&pushed_out, Deregistration::Unregistered, turn);
         }

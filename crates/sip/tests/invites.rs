@@ -281,7 +281,7 @@ fn a_cancel_finds_its_invite_by_all_but_the_method() {
     let mut bench = Bench::new(Unreliable);
     let (_, key) = bench.invite(0);
     let cancel = request("CANCEL", "z9hG4bKa");
-    assert_eq!(bench.servers.cancelled(peer(), &cancel), Some((key.clone(), true)));
+    assert_eq!(bench.servers.cancelled(peer(), &cancel), Some((key, true)));
     assert_eq!(bench.servers.cancelled(peer(), &request("CANCEL", "z9hG4bKb")), None);
     assert_eq!(bench.servers.cancelled("192.0.2.66:5060".parse().unwrap(), &cancel), None, "a stranger's");
     bench.answer(10, &key, 200);

@@ -185,7 +185,7 @@ impl Connection {
         }
         // Over TLS nobody has to repeat anything (RFC 3261 §17.1.2.2), but some clients do when an answer is slow:
         // their requests are remembered as if the way could lose them.
-        self.recent.push_back((key.clone(), Server::new(Reliability::Unreliable, Timers::RFC3261)));
+        self.recent.push_back((*key, Server::new(Reliability::Unreliable, Timers::RFC3261)));
         let answered = |(_, server): &(ServerKey, Server)| server.wake_at().is_some();
         if self.recent.iter().filter(|entry| answered(entry)).count() > ANSWERS_KEPT
             && let Some(oldest) = self.recent.iter().position(answered)
@@ -205,6 +205,12 @@ impl Connection {
             let kept = if answer.len() <= ANSWER_OCTETS { answer } else { Bytes::new() };
             server.answer(now, status, kept);
         }
+    }
+
+    /// Somebody has answered a challenge rightly: who asks for one each time and proves it each time wears nobody's patience.
+    pub fn proved(&mut self, patience: Duration) {
+        self.patience = Some(patience);
+        self.challenges = 0;
     }
 
     /// Counts one more challenge.

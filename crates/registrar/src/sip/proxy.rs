@@ -168,7 +168,7 @@ impl Proxy {
         let id = self.next;
         self.next += 1;
         *self.by_source.entry(relayed.asked.flow.peer().ip()).or_default() += 1;
-        self.by_key.insert(relayed.asked.key.clone(), id);
+        self.by_key.insert(relayed.asked.key, id);
         self.watch(&relayed.asked.flow, id);
         self.relayed.insert(id, relayed);
         id

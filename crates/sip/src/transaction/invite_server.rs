@@ -219,7 +219,7 @@ impl InviteServers {
         if self.all.len() >= self.max {
             return InviteArrival::Full;
         }
-        self.all.insert(key.clone(), InviteServer::new(way, self.timers));
+        self.all.insert(key, InviteServer::new(way, self.timers));
         InviteArrival::New(key)
     }
 
@@ -277,12 +277,12 @@ impl InviteServers {
         let after = server.wake_at();
         let is_over = server.is_over();
         if let Some(at) = before {
-            self.wakes.remove(&(at, key.clone()));
+            self.wakes.remove(&(at, *key));
         }
         if is_over {
             self.all.remove(key);
         } else if let Some(at) = after {
-            self.wakes.insert((at, key.clone()));
+            self.wakes.insert((at, *key));
         }
         Some(result)
     }

@@ -210,7 +210,7 @@ impl FrontEnd {
             && let Some(connection) = self.connections.get_mut(stream)
         {
             // Whoever is registered is heard of at least once in the life of a registration.
-            connection.patience = Some(turn.parts.registration_life + crate::sip::connection::IDLE);
+            connection.proved(turn.parts.registration_life + crate::sip::connection::IDLE);
         }
     }
 

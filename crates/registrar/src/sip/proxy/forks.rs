@@ -317,7 +317,7 @@ impl FrontEnd {
         while let Some((end, key)) =
             self.proxy.refused_until.first().filter(|(end, _)| *end <= turn.now).cloned()
         {
-            self.proxy.refused_until.remove(&(end, key.clone()));
+            self.proxy.refused_until.remove(&(end, key));
             self.proxy.refused.remove(&key);
         }
         while let Some((at, id)) = self.proxy.wakes.first().copied()
@@ -392,8 +392,8 @@ impl FrontEnd {
     /// Remembers the way back of a refused INVITE for as long as its refusal may have to be repeated.
     pub(in crate::sip) fn invite_refused(&mut self, key: &ServerKey, back: &Flow, turn: &Turn<'_, '_>) {
         if matches!(back, Flow::Datagram(_)) {
-            self.proxy.refused.insert(key.clone(), back.clone());
-            self.proxy.refused_until.insert((turn.now + REFUSED_FOR, key.clone()));
+            self.proxy.refused.insert(*key, back.clone());
+            self.proxy.refused_until.insert((turn.now + REFUSED_FOR, *key));
         }
     }
 }

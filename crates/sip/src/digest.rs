@@ -55,7 +55,14 @@ impl Hash {
             for part in parts {
                 hash.update(part);
             }
-            hash.finalize().iter().map(|octet| format!("{octet:02x}")).collect()
+            let octets = hash.finalize();
+            let mut digits = String::with_capacity(octets.len() * 2);
+            for octet in octets {
+                for digit in [octet >> 4, octet & 0xf] {
+                    digits.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+                }
+            }
+            digits
         }
         match self {
             Hash::Md5 => of::<md5::Md5>(parts),

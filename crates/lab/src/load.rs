@@ -9,7 +9,6 @@ mod written;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
 
 use ::load::conduct::{Row, Sample, Series, Watcher, conduct};
 use ::load::language::{Reading, read_plan};
@@ -86,7 +85,7 @@ fn run(arguments: &Load) -> Result<bool, String> {
     let live = Live::new(&plan, &what, arguments.quiet);
     let mut desk = Desk { watch: Watch::new(pid), live, metrics, written, asked, heard: false };
     let started = written::now();
-    let began = Instant::now();
+    let began = crate::certs::since_1970();
     let plan = Arc::new(plan);
     let run = match &arguments.workers {
         None => conduct(&plan, &mut Local::start(&plan, &server, parts), &mut desk),
@@ -95,7 +94,7 @@ fn run(arguments: &Load) -> Result<bool, String> {
             conduct(&plan, &mut workers, &mut desk)
         }
     };
-    let took = began.elapsed();
+    let took = crate::certs::since_1970().saturating_sub(began);
     desk.live.clear();
     if !desk.heard {
         let why = run.lost.first().map_or("nobody did anything", |lost| &lost.why);

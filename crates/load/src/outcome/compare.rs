@@ -316,6 +316,11 @@ fn two_sided(score: f64) -> f64 {
 }
 
 impl Comparison {
+    /// Whether no figure has enough seconds on both sides.
+    fn has_too_little(&self) -> bool {
+        self.differences.iter().filter(|one| one.figure != "failed").all(|one| one.verdict == "unknown")
+    }
+
     /// For people.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -345,6 +350,7 @@ impl Comparison {
         }
         let changed = self.differences.iter().filter(|one| matches!(one.verdict, "better" | "worse")).count();
         text.push_str(match (changed, self.is_worse) {
+            (0, _) if self.has_too_little() => "too few counted seconds on one side to tell what differs\n",
             (0, _) => "nothing differs beyond noise\n",
             (_, true) => "B is worse beyond noise in what is marked ✗\n",
             (_, false) => "B is better beyond noise in what is marked ✓\n",

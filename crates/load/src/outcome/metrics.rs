@@ -44,9 +44,9 @@ impl Sums {
         let mut text = String::new();
         let counts = &self.counts;
         let mut one = |name: &str, kind: &str, help: &str, value: f64| {
-            let _ = write!(
+            let _ = writeln!(
                 text,
-                "# HELP lab_load_{name} {help}\n# TYPE lab_load_{name} {kind}\nlab_load_{name} {value}\n"
+                "# HELP lab_load_{name} {help}\n# TYPE lab_load_{name} {kind}\nlab_load_{name} {value}"
             );
         };
         let row = &self.row;

@@ -54,9 +54,9 @@ fn head(outcome: &Outcome, page: &mut String) {
         (true, false) => ("good", "all limits held"),
         (false, _) => ("bad", "did not pass"),
     };
-    let _ = write!(
+    let _ = writeln!(
         page,
-        "<h1>{}</h1><p class=\"sub\">{} · {} · {} s · lab {}</p><div class=\"verdict {class}\">{words}</div>\n",
+        "<h1>{}</h1><p class=\"sub\">{} · {} · {} s · lab {}</p><div class=\"verdict {class}\">{words}</div>",
         escaped(&outcome.title),
         escaped(&outcome.server.what),
         escaped(&outcome.started),
@@ -64,12 +64,12 @@ fn head(outcome: &Outcome, page: &mut String) {
         escaped(&outcome.version)
     );
     for wrong in wrong(outcome) {
-        let _ = write!(page, "<p class=\"bad\">{}</p>\n", escaped(&wrong));
+        let _ = writeln!(page, "<p class=\"bad\">{}</p>", escaped(&wrong));
     }
     if outcome.generator.was_the_limit {
-        let _ = write!(
+        let _ = writeln!(
             page,
-            "<p class=\"note\"><b class=\"care\">Careful:</b> {}.</p>\n",
+            "<p class=\"note\"><b class=\"care\">Careful:</b> {}.</p>",
             escaped(&verdict(outcome))
         );
     }
@@ -108,7 +108,7 @@ fn tiles(outcome: &Outcome, page: &mut String) {
     if let Some(peak) = outcome.server.memory_peak {
         tile(format!("{} MiB", short(peak as f64 / f64::from(1 << 20))), "memory of the pool at most");
     }
-    let _ = write!(page, "<div class=\"tiles\">{tiles}</div>\n");
+    let _ = writeln!(page, "<div class=\"tiles\">{tiles}</div>");
 }
 
 fn limits(outcome: &Outcome, page: &mut String) {
@@ -354,9 +354,9 @@ fn tables(outcome: &Outcome, page: &mut String) {
         ("What the pool says it has served", outcome.server.said.as_ref()),
     ] {
         if let Some(value) = value {
-            let _ = write!(
+            let _ = writeln!(
                 page,
-                "<details><summary>{title}</summary><pre>{}</pre></details>\n",
+                "<details><summary>{title}</summary><pre>{}</pre></details>",
                 escaped(&format!("{value:#}"))
             );
         }

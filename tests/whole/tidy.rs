@@ -47,6 +47,8 @@ const MADE_ELSEWHERE: &[&str] = &[
     "identity.pem",
     "lab-roots.pem",
     "public-root.pem",
+    // Somebody's own plan, in examples.
+    "plan.yaml",
     // `lab load --out` writes these.
     "report.html",
     "result.json",

@@ -31,6 +31,18 @@ impl Library for DiskLibrary {
     }
 }
 
+/// A file of `/proc` as text; nothing if what it tells of has gone.
+pub fn read_proc(path: &str) -> String {
+    #[expect(clippy::disallowed_methods, reason = "this is where files come in")]
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// How many entries a folder has; none if it is not there.
+pub fn count_entries(path: &str) -> usize {
+    #[expect(clippy::disallowed_methods, reason = "this is where files come in")]
+    fs::read_dir(path).map_or(0, Iterator::count)
+}
+
 fn spell(why: &std::io::Error) -> String {
     match why.kind() {
         std::io::ErrorKind::NotFound => "there is no such file".to_owned(),

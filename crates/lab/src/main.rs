@@ -7,6 +7,7 @@ mod arguments;
 mod certs;
 mod check;
 mod files;
+mod fleet;
 mod load;
 mod pool;
 mod run;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Pool(pool) => pool::pool(&pool),
         Command::Worker(worker) => worker::worker(&worker),
         Command::Load(load) => load::load(&load),
+        Command::Fleet(what) => fleet::fleet(&what),
         Command::Certs(certs) => certs::certs(&certs),
     })
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use net::{Time, World as _};
 use scenario::actor::Actor;
 use scenario::cast::certified::wanted;
-use scenario::cast::{Cast, Ground};
+use scenario::cast::{Cast, Ground, Part};
 use scenario::director::Director;
 use scenario::lab_file::Lab;
 use scenario::language::{Reading, read_lab};
@@ -27,7 +27,7 @@ use wire::{Speed, Store, Wire};
 use self::control::Control;
 use self::desk::Desk;
 use self::state::State;
-use crate::arguments::{Format, Up};
+use crate::arguments::{Format, Only, Up};
 use crate::files::DiskLibrary;
 use crate::{BROKEN, PASSED, certs, files, terminal};
 
@@ -59,11 +59,17 @@ fn run(arguments: &Up) -> Result<(), String> {
         .map_err(|mistakes| mistakes.render(terminal::colour()).trim_end().to_owned())?;
     // Real clients look at real dates.
     lab.epoch = certs::today();
-    let phones = phones(&lab, arguments)?;
+    let phones = match arguments.only {
+        None => phones(&lab, arguments)?,
+        Some(Only::Services) => Vec::new(),
+    };
     let state = State::open(&arguments.state, arguments.fresh)?;
     let network = wire::Ground::probe(arguments.ground.network, arguments.ground.port_offset)?;
     let mut ground = Ground::real(state.seed, network.network);
     ground.signing_keys = Some(state.signing_keys()?);
+    if let Some(Only::Services) = arguments.only {
+        ground.part = Part::Services;
+    }
     let wanted = wanted(&lab, Some(ground.addresses));
     let ready = certs::ready(&arguments.certs, &wanted, arguments.key.map(Into::into), lab.epoch)?;
     ground.certified = Some(Arc::new(ready.certified));
@@ -122,9 +128,10 @@ fn live(mut director: LabDirector, control: &Control, desk: &mut Desk) -> Result
 }
 
 fn phones(lab: &Lab, arguments: &Up) -> Result<Vec<String>, String> {
-    let all: Vec<String> = lab.phones.keys().cloned().collect();
+    let own: Vec<String> = lab.phones.keys().cloned().collect();
+    let all: Vec<String> = own.iter().chain(lab.fleets.keys()).cloned().collect();
     match arguments.phones.as_deref() {
-        None => Ok(all),
+        None => Ok(own),
         Some("none") => Ok(Vec::new()),
         Some(list) => {
             let named: Vec<String> = list.split(',').map(|name| name.trim().to_owned()).collect();

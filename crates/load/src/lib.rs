@@ -15,6 +15,7 @@
 //! | [`beat`] | what came of one second of one part's work |
 //! | [`engine`] | one part of a plan on one thread |
 //! | [`language`] | plans as YAML |
+//! | [`floor`] | what the cryptography of a complete sign-in costs |
 //! | [`crew`] | who does the work, and how they are told |
 //! | [`workers`] | a crew on other machines |
 //! | [`local`] | threads of this program as a crew |
@@ -33,6 +34,7 @@ pub mod beat;
 pub mod conduct;
 pub mod crew;
 pub mod engine;
+pub mod floor;
 pub mod language;
 pub mod local;
 pub mod machine;

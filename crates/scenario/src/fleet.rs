@@ -11,7 +11,7 @@ mod boot;
 mod call;
 mod sign_in;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use net::{NodeId, Time, World};
@@ -96,7 +96,6 @@ enum Underway {
 struct Piece {
     work: Work,
     due: Time,
-    next_look: Time,
     how: Underway,
 }
 
@@ -121,7 +120,10 @@ pub struct Fleet {
     off: VecDeque<usize>,
     home: VecDeque<usize>,
     signed_in: VecDeque<usize>,
-    underway: Vec<Piece>,
+    /// What is under way by its number, and when it is worth looking at.
+    underway: BTreeMap<u64, Piece>,
+    looks: BTreeSet<(Time, u64)>,
+    begun: u64,
 }
 
 /// Nobody was free to do what was due: the generator's own fault.
@@ -144,9 +146,16 @@ impl Fleet {
             off: (0..members.len()).collect(),
             home: VecDeque::new(),
             signed_in: VecDeque::new(),
-            underway: Vec::new(),
+            underway: BTreeMap::new(),
+            looks: BTreeSet::new(),
+            begun: 0,
             members,
         })
+    }
+
+    /// Its phones.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.members.iter().map(|member| member.who)
     }
 
     /// How many phones it has.
@@ -189,7 +198,9 @@ impl Fleet {
         let now = cast.world.now();
         match how.unwrap_or_else(|| Err(NO_IDLE_PHONE.to_owned())) {
             Ok(how) => {
-                self.underway.push(Piece { work, due, next_look: now, how });
+                self.begun += 1;
+                self.underway.insert(self.begun, Piece { work, due, how });
+                self.looks.insert((now, self.begun));
                 None
             }
             Err(why) => Some(Ended { work, due, at: now.max(due), result: Err(why) }),
@@ -207,42 +218,35 @@ impl Fleet {
     pub fn look<W: World<Actor>>(&mut self, cast: &mut Cast<W>) -> Vec<Ended> {
         let now = cast.world.now();
         let mut ended = Vec::new();
-        let mut index = 0;
-        while index < self.underway.len() {
-            let piece = &mut self.underway[index];
-            if piece.next_look > now {
-                index += 1;
-                continue;
-            }
+        let later = self.looks.split_off(&(now + Duration::from_nanos(1), 0));
+        for (_, number) in std::mem::replace(&mut self.looks, later) {
+            let Some(piece) = self.underway.get_mut(&number) else { continue };
             let look = match &mut piece.how {
                 Underway::Boot(boot) => boot.look(&self.members, cast),
                 Underway::SignIn(sign_in) => sign_in.look(&self.members, cast),
                 Underway::Call(call) => call.look(&self.members, cast),
             };
-            let look = match look {
+            let result = match look {
+                Look::Ended(result) => result,
                 Look::Later(_) if now.since(piece.due) > PATIENCE + extra(piece.work) => {
-                    Look::Ended(Err(TOO_LONG.to_owned()))
+                    Err(TOO_LONG.to_owned())
                 }
-                look => look,
-            };
-            match look {
                 Look::Later(next) => {
-                    piece.next_look = next;
-                    index += 1;
+                    self.looks.insert((next, number));
+                    continue;
                 }
-                Look::Ended(result) => {
-                    let piece = self.underway.swap_remove(index);
-                    self.put_back(piece.how, cast);
-                    ended.push(Ended { work: piece.work, due: piece.due, at: now, result });
-                }
-            }
+            };
+            let Some(piece) = self.underway.remove(&number) else { continue };
+            self.put_back(piece.how, cast);
+            ended.push(Ended { work: piece.work, due: piece.due, at: now, result });
         }
         ended
     }
 
     /// Gives up everything that is under way: the run is over. Gives back what it was, without a result.
     pub fn give_up<W: World<Actor>>(&mut self, cast: &mut Cast<W>) -> Vec<(Work, Time)> {
-        let pieces = std::mem::take(&mut self.underway);
+        let pieces: Vec<Piece> = std::mem::take(&mut self.underway).into_values().collect();
+        self.looks.clear();
         let given_up = pieces.iter().map(|piece| (piece.work, piece.due)).collect();
         for piece in pieces {
             self.put_back(piece.how, cast);

@@ -25,7 +25,7 @@ use link::{Happened, Link, Place};
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How long an answer may take, from the request to its last octet.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(30);
-/// How long a connection is kept without a request.
+/// How long a connection is kept without a request, if nothing else is said.
 pub const IDLE_LIMIT: Duration = Duration::from_secs(30);
 /// Requests under way at a time.
 pub const REQUESTS_LIMIT: usize = 64;
@@ -196,8 +196,10 @@ struct Underway {
 }
 
 /// The phone's HTTP client.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fetcher {
+    /// How long a connection is kept without a request.
+    idle: Duration,
     underway: BTreeMap<FetchId, Underway>,
     links: BTreeMap<Place, Link>,
     /// Ends that [`Fetcher::handle`] has not told yet, and since when.
@@ -209,7 +211,19 @@ pub struct Fetcher {
 impl Fetcher {
     /// One without connections.
     pub fn new() -> Fetcher {
-        Fetcher::default()
+        Fetcher::keeping(IDLE_LIMIT)
+    }
+
+    /// One without connections that keeps each so long without a request.
+    pub fn keeping(idle: Duration) -> Fetcher {
+        Fetcher {
+            idle,
+            underway: BTreeMap::new(),
+            links: BTreeMap::new(),
+            ended: Vec::new(),
+            ended_at: None,
+            next_fetch: 0,
+        }
     }
 
     /// Starts a request; [`Fetcher::handle`] will tell how it ended, at a later call.
@@ -295,7 +309,8 @@ impl Fetcher {
                 return;
             }
         };
-        let link = self.links.entry(place.clone()).or_default();
+        let idle = self.idle;
+        let link = self.links.entry(place.clone()).or_insert_with(|| Link::new(idle));
         link.queue.push_back(id);
         if let Some(what) = link.connect(&place, now, parts, out) {
             self.take(&place, what, now, parts, out);
@@ -399,7 +414,7 @@ impl Fetcher {
         if link.queue.is_empty() {
             return;
         }
-        let mut fresh = Link::default();
+        let mut fresh = Link::new(self.idle);
         fresh.queue = link.queue;
         let failed = fresh.connect(place, now, parts, out);
         self.links.insert(place.clone(), fresh);

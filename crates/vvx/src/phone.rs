@@ -33,6 +33,7 @@ use crate::screen::Screen;
 use crate::setup::PhoneSetup;
 
 use powered::Powered;
+use running::Running;
 pub use view::PhoneState;
 
 /// One phone.
@@ -88,6 +89,12 @@ impl Phone {
     /// The page that the display names for that code: the administrators' portal for a common-area sign-in.
     pub fn sign_in_page(&self) -> Option<&str> {
         self.power.as_ref()?.page()
+    }
+
+    /// Whether the display asks for a new lock code.
+    pub fn asks_for_lock_code(&self) -> bool {
+        let running = self.power.as_ref().and_then(|power| power.running());
+        running.is_some_and(Running::asks_for_lock_code)
     }
 
     /// The phone's own log since power-on, oldest line first.
@@ -243,6 +250,9 @@ impl Phone {
             powered::Wish::None => {}
             powered::Wish::Restart => return self.restart(now, out),
             powered::Wish::FactoryReset => return self.factory_reset(now, out),
+        }
+        if !out.wants_notes() {
+            return;
         }
         let screen = self.screen(now);
         let text = screen.told();

@@ -49,6 +49,9 @@ pub struct PhoneSetup {
     /// How long the prompt for a new lock code waits before the sign-in counts as not completed. The device has
     /// such a limit; its length is a guess.
     pub lock_prompt: Duration,
+    /// How long an HTTP connection is kept without a request. A fleet keeps them shorter than the device does: a program
+    /// may have no more sockets than its limit.
+    pub link_idle: Duration,
 }
 
 /// The tone of the voice that stands at that place among the lab's, in Hz; there are 48, then they begin again.
@@ -86,6 +89,7 @@ impl PhoneSetup {
             boot: BootSetup::default(),
             clock_drift_ppm: 0,
             lock_prompt: Duration::from_secs(300),
+            link_idle: crate::fetch::IDLE_LIMIT,
         }
     }
 }

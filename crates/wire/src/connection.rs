@@ -100,6 +100,13 @@ pub(crate) struct Orders {
     queued: Arc<AtomicUsize>,
 }
 
+/// How many TLS handshakes came of what a world's actors dialled.
+#[derive(Debug, Default)]
+pub(crate) struct Handshakes {
+    pub(crate) completed: AtomicU64,
+    pub(crate) refused: AtomicU64,
+}
+
 /// What every connection of a world shares.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
@@ -107,6 +114,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<Clock>,
     /// Counts what moved, so that the world knows when nothing does.
     pub(crate) progress: Arc<AtomicU64>,
+    pub(crate) handshakes: Arc<Handshakes>,
     pub(crate) tracer: Option<Tracer>,
 }
 
@@ -274,7 +282,18 @@ impl Connection {
             };
             let now = self.shared.clock.now();
             self.shared.progress.fetch_add(1, Ordering::Relaxed);
+            let was_up = self.layers.is_up();
             let arrived = self.layers.receive(&buffer[..length], now);
+            // Whoever accepts has not told the world of the connection yet.
+            if self.handle.is_none() && !was_up {
+                let handshakes = &self.shared.handshakes;
+                match &arrived {
+                    Ok(arrived) => {
+                        handshakes.completed.fetch_add(u64::from(arrived.came_up), Ordering::Relaxed)
+                    }
+                    Err(_) => handshakes.refused.fetch_add(1, Ordering::Relaxed),
+                };
+            }
             // The secrets of a handshake come before the octets that they open.
             if let Some(traced) = &mut self.traced {
                 traced.received(now, &buffer[..length]);

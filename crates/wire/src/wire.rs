@@ -85,6 +85,8 @@ struct Slot<N> {
     segment: SegmentId,
     is_on: bool,
     is_stopped: bool,
+    /// Nobody dials it: its TCP ports have no sockets.
+    is_undialled: bool,
     cycle: u32,
     address: Option<IpAddr>,
     udp: BTreeMap<u16, Port>,
@@ -174,6 +176,7 @@ impl<N: Node> Wire<N> {
             events: sender,
             clock: Arc::new(Clock::start(setup.speed)),
             progress: Arc::new(AtomicU64::new(0)),
+            handshakes: Arc::default(),
             tracer: None,
         };
         Ok(Wire {
@@ -218,6 +221,12 @@ impl<N: Node> Wire<N> {
         std::mem::take(&mut self.problems)
     }
 
+    /// How many TLS handshakes were completed on what its actors dialled, and how many were broken off, so far.
+    pub fn handshakes(&self) -> (u64, u64) {
+        let handshakes = &self.shared.handshakes;
+        (handshakes.completed.load(Ordering::Relaxed), handshakes.refused.load(Ordering::Relaxed))
+    }
+
     /// Wakes this world from other threads.
     pub fn poker(&self) -> Poker {
         Poker(self.shared.events.clone())
@@ -240,6 +249,12 @@ impl<N: Node> Wire<N> {
         self.shared.tracer.take().map_or(Ok(()), |tracer| tracer.finish(now))
     }
 
+    /// Nobody dials this actor, so that its TCP ports need no sockets: for the phones of a fleet, whose calls come by the
+    /// connections that they open.
+    pub fn never_dialled(&mut self, who: NodeId) {
+        self.slot_mut(who).is_undialled = true;
+    }
+
     /// Where an actor listens, as this machine's sockets have it: its further addresses too.
     pub fn sockets_of(&self, who: NodeId) -> Vec<(net::Transport, SocketAddr)> {
         let slot = self.slot(who);
@@ -256,6 +271,14 @@ impl<N: Node> Wire<N> {
 
     fn also_of(&self, name: &str) -> impl Iterator<Item = IpAddr> {
         self.also.iter().filter(move |(whose, _)| whose == name).map(|(_, address)| *address)
+    }
+
+    /// An empty outbox, as actors get one with each power-on.
+    fn fresh_outbox(&self) -> Outbox {
+        match self.journal_max {
+            Some(0) if self.shared.tracer.is_none() => Outbox::counting(),
+            _ => Outbox::new(),
+        }
     }
 
     fn slot(&self, who: NodeId) -> &Slot<N> {

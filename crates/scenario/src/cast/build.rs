@@ -30,6 +30,9 @@ const YEARS: u64 = 20;
 /// How people's computers are connected: an ordinary line.
 const HOME_LINK_DELAY: Duration = Duration::from_millis(8);
 
+/// How long a phone of a fleet keeps an HTTP connection that it does not use.
+const FLEET_LINK_IDLE: Duration = Duration::from_secs(2);
+
 /// Why a lab cannot be built though its file is right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {why}")]
@@ -335,6 +338,9 @@ impl<'a, W> Builder<'a, W> {
         setup.public_roots = vec![self.public.root().clone()];
         setup.parameters.clone_from(&phone.parameters);
         setup.crypto = self.ground.crypto;
+        if self.lab.is_of_fleet(name) {
+            setup.link_idle = FLEET_LINK_IDLE;
+        }
         // Each phone of the lab has a voice of its own, so that a story can tell who is heard.
         let place = self.places.get(name).copied().unwrap_or(0);
         setup.voice_hz = vvx::setup::voice_hz(place);

@@ -176,7 +176,7 @@ fn look_at_phone<W: World<Actor>>(member: &Member, cast: &mut Cast<W>) -> Look {
         PhoneState::SigningIn => {}
         _ => return Look::Ended(Err(failed_at("phone", phone.screen(now).id))),
     }
-    if phone.screen(now).id == "new-lock-code" {
+    if phone.asks_for_lock_code() {
         let made = on_phone(cast, member.who, |phone, now, out| {
             // As many digits as the longest policy wants.
             phone.set_lock_code(LOCK_CODE, now, out)

@@ -56,6 +56,37 @@ pub struct Button {
     sends: bool,
 }
 
+/// What is looked for in every page, parsed once.
+struct Selectors {
+    body: Selector,
+    title: Selector,
+    alert: Selector,
+    /// What is read as a block of text.
+    blocks: Selector,
+    anchors: Selector,
+    forms: Selector,
+    labels: Selector,
+    /// What a form consists of.
+    controls: Selector,
+    options: Selector,
+    named: Selector,
+}
+
+thread_local! {
+    static SELECTORS: Selectors = Selectors {
+        body: selector("body"),
+        title: selector("title"),
+        alert: selector("[role=alert]"),
+        blocks: selector("h1, h2, h3, p, li, dt, dd, label, legend, button, td, th, [role=alert], output"),
+        anchors: selector("a[href]"),
+        forms: selector("form"),
+        labels: selector("label[for]"),
+        controls: selector("input, textarea, select, button"),
+        options: selector("option[selected], option"),
+        named: selector("[id]"),
+    };
+}
+
 fn selector(text: &str) -> Selector {
     Selector::parse(text).expect("a selector written here is valid")
 }
@@ -81,46 +112,47 @@ fn gather(element: ElementRef<'_>, words: &mut Vec<String>) {
 }
 
 /// What `aria-labelledby` makes of an element's label: the texts of the elements that it names, one after the other.
-fn labelled_by(element: ElementRef<'_>) -> Option<String> {
+fn labelled_by(element: ElementRef<'_>, selectors: &Selectors) -> Option<String> {
     let ids = element.value().attr("aria-labelledby")?;
     let root = element
         .ancestors()
         .last()
         .and_then(ElementRef::wrap)
         .or_else(|| element.ancestors().filter_map(ElementRef::wrap).last())?;
-    let all = selector("[id]");
-    let words = ids
-        .split_whitespace()
-        .filter_map(|id| root.select(&all).find(|named| named.value().attr("id") == Some(id)).map(text_of));
+    let words = ids.split_whitespace().filter_map(|id| {
+        root.select(&selectors.named).find(|named| named.value().attr("id") == Some(id)).map(text_of)
+    });
     Some(words.collect::<Vec<_>>().join(" ")).filter(|label| !label.is_empty())
 }
 
 impl Page {
     /// Reads a document. Any text is some page: what cannot be read is left out.
     pub fn read(url: Url, status: u16, html: &str) -> Page {
+        SELECTORS.with(|selectors| Page::read_by(selectors, url, status, html))
+    }
+
+    fn read_by(selectors: &Selectors, url: Url, status: u16, html: &str) -> Page {
         let document = Html::parse_document(html);
-        let first = |query: &str| document.select(&selector(query)).next();
-        let body = first("body");
+        let first = |query: &Selector| document.select(query).next();
+        let body = first(&selectors.body);
         let attribute = |name: &str| body.and_then(|body| body.value().attr(name)).map(str::to_owned);
-        let blocks = "h1, h2, h3, p, li, dt, dd, label, legend, button, td, th, [role=alert], output";
         let mut lines: Vec<String> = Vec::new();
-        for element in document.select(&selector(blocks)) {
+        for element in document.select(&selectors.blocks) {
             let line = text_of(element);
             if !line.is_empty() && lines.last() != Some(&line) {
                 lines.push(line);
             }
         }
-        let (anchors, form_tags) = (selector("a[href]"), selector("form"));
-        let links = document.select(&anchors).filter_map(|link| {
+        let links = document.select(&selectors.anchors).filter_map(|link| {
             let target = url.join(link.value().attr("href")?).ok()?;
             Some((text_of(link), target))
         });
-        let forms = document.select(&form_tags).map(|form| Form::read(form, &url));
+        let forms = document.select(&selectors.forms).map(|form| Form::read(form, &url, selectors));
         Page {
             id: attribute("data-page").unwrap_or_else(|| "page".to_owned()),
             error: attribute("data-error").filter(|number| !number.is_empty()),
-            title: first("title").map(text_of).unwrap_or_default(),
-            alert: first("[role=alert]").map(text_of).filter(|text| !text.is_empty()),
+            title: first(&selectors.title).map(text_of).unwrap_or_default(),
+            alert: first(&selectors.alert).map(text_of).filter(|text| !text.is_empty()),
             text: lines.join("\n"),
             links: links.collect(),
             forms: forms.collect(),
@@ -157,16 +189,15 @@ impl Page {
 }
 
 impl Form {
-    fn read(form: ElementRef<'_>, base: &Url) -> Form {
+    fn read(form: ElementRef<'_>, base: &Url, selectors: &Selectors) -> Form {
         let attribute = |name: &str| form.value().attr(name).unwrap_or("");
-        let label_tags = selector("label[for]");
         let labels: Vec<(String, String)> = form
-            .select(&label_tags)
+            .select(&selectors.labels)
             .filter_map(|label| Some((label.value().attr("for")?.to_owned(), text_of(label))))
             .collect();
         let mut fields = Vec::new();
         let mut buttons = Vec::new();
-        for element in form.select(&selector("input, textarea, select, button")) {
+        for element in form.select(&selectors.controls) {
             let value = element.value();
             let kind = value.attr("type").unwrap_or("").to_lowercase();
             let name = value.attr("name").map(str::to_owned);
@@ -176,7 +207,7 @@ impl Form {
             if is_button {
                 let label = if value.name() == "button" { text_of(element) } else { given.clone() };
                 let label = value.attr("aria-label").map_or(label, str::to_owned);
-                let label = labelled_by(element).unwrap_or(label);
+                let label = labelled_by(element, selectors).unwrap_or(label);
                 let sends = !(value.name() == "button" && kind == "button");
                 buttons.push(Button { label, name, value: given, sends });
                 continue;
@@ -186,7 +217,7 @@ impl Form {
                 continue;
             }
             let needs_choice = matches!(kind.as_str(), "checkbox" | "radio");
-            let chosen = element.select(&selector("option[selected], option")).next();
+            let chosen = element.select(&selectors.options).next();
             let text = match (value.name(), chosen) {
                 ("textarea", _) => element.text().collect(),
                 ("select", Some(option)) => option.value().attr("value").unwrap_or("").to_owned(),

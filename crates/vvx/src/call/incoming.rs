@@ -93,7 +93,7 @@ impl Call {
     /// Leaves an answer to the INVITE with whoever keeps its transaction.
     fn give(&mut self, status: u16, draft: Option<Draft>, hands: &mut Hands<'_>) {
         if let (Some(draft), Some(invited)) = (draft, &self.invited) {
-            let (key, from) = (invited.key.clone(), invited.from);
+            let (key, from) = (invited.key, invited.from);
             hands.then.push(super::Then::Answer { key, from, status, draft });
         }
     }

@@ -92,7 +92,7 @@ impl Calls {
                 if self.senders.len() == SERVERS_MAX {
                     self.senders.pop_front();
                 }
-                self.senders.push_back((key.clone(), from));
+                self.senders.push_back((key, from));
                 if let Err((status, headers)) = self.invited(request, &key, from, hands) {
                     let mut draft = request.reply(status, reason_phrase(status));
                     for (name, value) in headers {
@@ -141,7 +141,7 @@ impl Calls {
         }
         if request.to().tag().is_some() {
             let call = self.find(request).ok_or(plain(481))?;
-            let status = call.reoffered(request, key.clone(), from, hands);
+            let status = call.reoffered(request, *key, from, hands);
             return status.map_err(|status| match status {
                 // RFC 3261 §14.2: up to ten seconds.
                 500 => (500, vec![("Retry-After", hands.random.below(11).to_string())]),
@@ -176,7 +176,7 @@ impl Calls {
         }
         let mut call = self.begin(CallDirection::Incoming, remote, hands).ok_or(plain(480))?;
         call.learn(request);
-        if let Err(status) = call.offered(request, key.clone(), from, hands) {
+        if let Err(status) = call.offered(request, *key, from, hands) {
             call.hush(hands);
             let accept = ("Accept", sip::sdp::MEDIA_TYPE.to_owned());
             return Err((status, if status == 415 { vec![accept] } else { Vec::new() }));

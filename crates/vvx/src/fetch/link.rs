@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use net::http::{ClientConnection, HeaderValue, HttpError, header};
 use net::tls::ClientTls;
@@ -10,8 +11,7 @@ use net::{Closed, Dial, Note, Outbox, Security, StreamEvent, StreamId, Time};
 use url::{Host, Position, Url};
 
 use super::{
-    ANSWER_LIMIT, CONNECT_LIMIT, FetchError, FetchId, FetchParts, IDLE_LIMIT, LIMITS, Request, Response,
-    Stage, spell,
+    ANSWER_LIMIT, CONNECT_LIMIT, FetchError, FetchId, FetchParts, LIMITS, Request, Response, Stage, spell,
 };
 use crate::resolver::{Answer, Lookup, QueryId, Question, ResolveError, Resolved};
 
@@ -70,6 +70,8 @@ struct Open {
     is_kept: bool,
     /// Without a request it is closed then.
     idle_until: Time,
+    /// How long after each answer that is.
+    idle: Duration,
 }
 
 /// The request that waits for its answer.
@@ -100,13 +102,20 @@ pub(super) enum Happened {
 }
 
 /// A connection and who waits for it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Link {
     state: State,
     pub(super) queue: VecDeque<FetchId>,
+    /// How long the connection is kept without a request.
+    idle: Duration,
 }
 
 impl Link {
+    /// No connection yet, and nobody who waits.
+    pub(super) fn new(idle: Duration) -> Link {
+        Link { state: State::default(), queue: VecDeque::new(), idle }
+    }
+
     /// Begins to connect, unless that has been begun.
     pub(super) fn connect(
         &mut self,
@@ -234,7 +243,8 @@ impl Link {
                     http: ClientConnection::new(LIMITS),
                     asked: None,
                     is_kept: false,
-                    idle_until: now + IDLE_LIMIT,
+                    idle_until: now + self.idle,
+                    idle: self.idle,
                 };
                 self.state = State::Up(Box::new(open));
                 Vec::new()
@@ -366,7 +376,7 @@ impl Open {
                     happened.push(Happened::Answered(asked.id, response));
                 }
                 self.is_kept = true;
-                self.idle_until = now + IDLE_LIMIT;
+                self.idle_until = now + self.idle;
             }
             Some(Err(why)) => {
                 let was_kept = self.is_kept && why == HttpError::Cut;

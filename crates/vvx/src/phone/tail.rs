@@ -89,6 +89,11 @@ impl Running {
         self.view = View::NewLockCode(Form::digits("New code"), reason, until);
     }
 
+    /// Whether the display asks for a new lock code.
+    pub fn asks_for_lock_code(&self) -> bool {
+        matches!(self.view, View::NewLockCode(..)) && self.message.is_none()
+    }
+
     /// *Submit* on the new code, first or second time.
     pub(super) fn submit_new_code(&mut self, now: Time, parts: &mut Parts, out: &mut Outbox) {
         match self.view.clone() {

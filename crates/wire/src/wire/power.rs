@@ -1,6 +1,6 @@
 //! Power: given, taken, and a program stopped while its machine runs on.
 
-use net::{Input, Node, NodeId, Outbox};
+use net::{Input, Node, NodeId};
 
 use super::Wire;
 use crate::connection::Order;
@@ -49,9 +49,10 @@ impl<N: Node> Wire<N> {
     /// Ends everything that an actor has; its connections get the last order.
     fn go_dark(&mut self, who: NodeId, last: Order) {
         let now = self.now;
+        let outbox = self.fresh_outbox();
         let slot = self.slot_mut(who);
         slot.node.handle(now, Input::PowerOff, &mut slot.outbox);
-        slot.outbox = Outbox::new();
+        slot.outbox = outbox;
         slot.is_on = false;
         for port in slot.udp.values_mut().chain(slot.tcp.values_mut()) {
             port.close();

@@ -126,7 +126,9 @@ impl<N: Node> Wire<N> {
     fn bind(&mut self, who: NodeId) {
         let slot = self.slot(who);
         let is_missing = |ports: &BTreeMap<u16, Port>| ports.values().any(|port| port.tasks.is_empty());
-        if is_missing(&slot.tcp) || (self.among == Among::Sockets && is_missing(&slot.udp)) {
+        if (is_missing(&slot.tcp) && !slot.is_undialled)
+            || (self.among == Among::Sockets && is_missing(&slot.udp))
+        {
             self.bind_missing(who, None);
         }
     }
@@ -178,7 +180,8 @@ impl<N: Node> Wire<N> {
                 }
             }
         }
-        for number in missing(&slot.tcp) {
+        let is_dialled = !slot.is_undialled;
+        for number in missing(&slot.tcp).into_iter().filter(|_| is_dialled) {
             for (index, address) in std::iter::once(own).chain(also.iter().copied()).enumerate() {
                 let at = ground.real_address(SocketAddr::new(address, number));
                 match ports::bind_tcp(at) {

@@ -87,12 +87,14 @@ impl<N: Node> World<N> for Wire<N> {
     fn add_node(&mut self, name: &str, node: N, segment: SegmentId) -> NodeId {
         let id = NodeId(u32::try_from(self.slots.len()).expect("fewer actors than 2^32"));
         self.journal.name_next(name);
+        let outbox = self.fresh_outbox();
         self.slots.push(Slot {
             node,
             name: name.to_owned(),
             segment,
             is_on: false,
             is_stopped: false,
+            is_undialled: false,
             cycle: 0,
             address: None,
             udp: BTreeMap::new(),
@@ -101,7 +103,7 @@ impl<N: Node> World<N> for Wire<N> {
             streams: BTreeMap::new(),
             frozen: Vec::new(),
             open: Arc::new(AtomicUsize::new(0)),
-            outbox: Outbox::new(),
+            outbox,
             wake: None,
             disk: self.old_disks.remove(name).unwrap_or_default(),
             writes: 0,

@@ -7,6 +7,7 @@
     reason = "programs of other people are started, and their files written, by whoever tests them"
 )]
 
+mod load;
 mod running;
 
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ type Peer = (&'static str, &'static str, fn(&Lab) -> Told);
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
-    let trials: [Peer; 9] = [
+    let trials: [Peer; 11] = [
         ("dig_resolves_over_udp_and_tcp", "dig", resolves),
         ("openssl_verifies_the_chain_and_its_revocation_list", "openssl", verifies),
         ("curl_reads_discovery_and_drives_a_phone_over_rest", "curl", drives_a_phone),
@@ -33,6 +34,12 @@ fn main() -> std::process::ExitCode {
         ("tshark_reads_a_capture_decrypted", "tshark", reads_a_capture),
         ("msal_signs_in_by_device_code", "python3", signs_in_by_device_code),
         ("pidgin_sipe_signs_in", "gcc", pidgin_signs_in),
+        ("kamailio_bears_load_by_digest", "kamailio", load::loads_kamailio),
+        (
+            "a_pool_that_dies_under_load_leaves_no_request_uncounted",
+            "kill",
+            load::survives_the_death_of_a_pool,
+        ),
     ];
     let lab = if arguments.list { None } else { Some(Lab::start("entra-v1-2016")) };
     let lab: &'static Option<Lab> = Box::leak(Box::new(lab));

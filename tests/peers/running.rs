@@ -80,6 +80,12 @@ impl Program {
         self
     }
 
+    /// Another working folder than the project's own.
+    pub fn folder(mut self, folder: &Path) -> Program {
+        self.command.current_dir(folder);
+        self
+    }
+
     /// Another time limit.
     pub fn limit(mut self, limit: Duration) -> Program {
         self.limit = limit;

@@ -32,6 +32,8 @@ pub enum Command {
     Worker(Worker),
     /// Offer a server the load of many phones by a plan, and say what came of it; or compare two results
     Load(Load),
+    /// Put complete phones by the thousand under load: boot them, sign them in, have them call each other
+    Fleet(Fleet),
     /// Make, show and export the lab's own certificates
     Certs(Certs),
 }
@@ -121,6 +123,9 @@ pub struct Up {
     /// The phones that are there and have power: names with commas between, or `none`; all if not given
     #[arg(long, value_name = "NAMES|none")]
     pub phones: Option<String>,
+    /// Serve a part of the lab alone, for a fleet that lives in another program
+    #[arg(long, value_enum)]
+    pub only: Option<Only>,
     /// Where the control API listens; anything but a loopback address lets others who have the token control the lab
     #[arg(long, default_value = "127.0.0.1:7480", value_name = "ADDRESS:PORT")]
     pub control: std::net::SocketAddr,
@@ -268,6 +273,10 @@ pub struct Load {
     /// The room in which workers wait
     #[arg(long = "run", value_name = "NAME", default_value = "load", requires = "workers")]
     pub room: String,
+    /// The server's process on this machine: what it and its children cost is looked at from outside. The lab's own pool is
+    /// watched without being named
+    #[arg(long, value_name = "PID")]
+    pub watch: Option<u32>,
     /// Serve Prometheus metrics there while it runs: http://ADDRESS:PORT/metrics
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen_metrics: Option<std::net::SocketAddr>,
@@ -295,6 +304,54 @@ pub struct LoadCompare {
     /// How the comparison is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// Parts of a lab that can be served alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Only {
+    /// The identity service, the pools and the public authority: no names, no time, no sites, no people
+    Services,
+}
+
+/// Put complete phones under load.
+#[derive(Debug, Args)]
+pub struct Fleet {
+    /// The lab; it must have a fleet
+    #[arg(value_name = "LAB")]
+    pub lab: PathBuf,
+    /// What happens, one after the other: boot=RATE, sign-in=RATE, call=RATExCOUNT,ring=1s,hold=10s, cut (the power goes
+    /// everywhere), rest=SPAN, floor (measures what the cryptography of one sign-in costs). Rates are pieces of work a
+    /// second that fall due whether or not the phones keep up; without xCOUNT, as many as there are phones for it
+    #[arg(required = true, value_name = "STAGE", value_parser = crate::fleet::Stage::parse)]
+    pub stages: Vec<crate::fleet::Stage>,
+    /// Which fleet, if the lab has several
+    #[arg(long, value_name = "NAME")]
+    pub fleet: Option<String>,
+    /// Where identity service and pools are
+    #[arg(long, value_enum, default_value_t = ServicesAt::Child)]
+    pub services: ServicesAt,
+    /// The folder of certificates and keys; what is missing is made
+    #[arg(long, default_value = "certs", value_name = "DIR")]
+    pub certs: PathBuf,
+    /// Where services in a program of their own keep their state; an earlier one is forgotten
+    #[arg(long, default_value = "fleet-state", value_name = "DIR")]
+    pub state: PathBuf,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    #[command(flatten)]
+    pub ground: GroundArguments,
+}
+
+/// Where the services are that a fleet loads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ServicesAt {
+    /// In a program of their own, started for the run: so that each side's CPU is its own
+    Child,
+    /// In the same program and on the same core as the phones
+    Here,
+    /// Running already: `lab up LAB --only services` with the same certificates and network
+    Running,
 }
 
 /// Read stories.

@@ -79,7 +79,7 @@ fn run(arguments: &Load) -> Result<bool, String> {
         Some(_) => machine.cores.saturating_sub(1).max(1),
         None => machine.cores,
     });
-    let pid = own_pool.as_ref().map(OwnPool::pid);
+    let pid = own_pool.as_ref().map(OwnPool::pid).or(arguments.watch);
     let what = in_words(&server, own_pool.is_some());
     let memory_before = pid.and_then(|pid| machine::memory(pid, "VmRSS"));
     let live = Live::new(&plan, &what, arguments.quiet);

@@ -40,6 +40,9 @@ impl Machine {
     }
 }
 
+/// How many processes of a server are looked at.
+const FAMILY_MAX: usize = 1024;
+
 /// Watches the machine from second to second.
 #[derive(Debug)]
 pub struct Watch {
@@ -60,7 +63,7 @@ impl Watch {
     }
 
     fn ticks(&self) -> (Option<u64>, Option<u64>, Option<u64>) {
-        (all_ticks(), process_ticks("self"), self.server.and_then(|pid| process_ticks(&pid.to_string())))
+        (all_ticks(), process_ticks("self"), self.server.and_then(family_ticks))
     }
 
     /// What has been since the last look.
@@ -99,6 +102,26 @@ fn process_ticks(pid: &str) -> Option<u64> {
     let mut fields = text[text.rfind(')')? + 1..].split_whitespace().skip(11);
     let mut next = || fields.next()?.parse::<u64>().ok();
     Some(next()? + next()?)
+}
+
+/// Ticks that a process used, and all that it started and that are still there: many servers are several processes.
+fn family_ticks(first: u32) -> Option<u64> {
+    let mut family = vec![first];
+    let mut index = 0;
+    while let Some(pid) = family.get(index).copied()
+        && family.len() < FAMILY_MAX
+    {
+        index += 1;
+        // A process that has ended meanwhile has no children any more.
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+        for thread in threads.flatten() {
+            let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            family.extend(children.split_whitespace().filter_map(|it| it.parse::<u32>().ok()));
+        }
+    }
+    let own = process_ticks(&first.to_string())?;
+    let others = family.iter().skip(1).filter_map(|pid| process_ticks(&pid.to_string()));
+    Some(own + others.sum::<u64>())
 }
 
 /// Memory of a process, in octets: `VmRSS` now, `VmHWM` at most.

@@ -20,6 +20,10 @@ use crate::plan::{
 const FROM: Ipv4Addr = Ipv4Addr::new(127, 80, 0, 1);
 /// Connections of one source address to one server: fewer than the kernel's own ports (32768 to 60999).
 const PORTS_EACH: u32 = 20_000;
+
+/// How many phones share a loopback address unless the plan says otherwise: servers bound what comes from one address, the
+/// lab's own pool to 10,000 connections, and loopback has addresses enough.
+const PHONES_EACH: u32 = 500;
 /// How large a file of roots may be.
 const ROOTS_BYTES_MAX: usize = 1 << 20;
 /// The most cores.
@@ -278,7 +282,8 @@ fn phones(
         (None, _) => FROM,
     };
     let has_own_port = transport != Transport::Udp || phones.sockets == SocketsWritten::OneEach;
-    let needed = if has_own_port { phones.count.0.div_ceil(PORTS_EACH) } else { 1 };
+    let each = if from.is_loopback() { PHONES_EACH } else { PORTS_EACH };
+    let needed = if has_own_port { phones.count.0.div_ceil(each) } else { 1 };
     let addresses = phones.addresses.unwrap_or(needed);
     let last = u32::from(from).checked_add(addresses.saturating_sub(1)).map(Ipv4Addr::from);
     let is_right = addresses >= 1 && last.is_some_and(|last| !from.is_loopback() || last.is_loopback());

@@ -100,13 +100,13 @@ fn tiles(outcome: &Outcome, page: &mut String) {
         tile(format!("{} ms", ms(times.p99_us)), &format!("99 % of all {kind} within"));
     }
     if let Some(us) = outcome.server.cpu_us_per_operation {
-        tile(format!("{} µs", short(us)), "CPU of the pool for each");
+        tile(format!("{} µs", short(us)), "CPU of the server for each");
     }
     if let Some(us) = outcome.generator.cpu_us_per_operation {
         tile(format!("{} µs", short(us)), "CPU of the generator for each");
     }
     if let Some(peak) = outcome.server.memory_peak {
-        tile(format!("{} MiB", short(peak as f64 / f64::from(1 << 20))), "memory of the pool at most");
+        tile(format!("{} MiB", short(peak as f64 / f64::from(1 << 20))), "memory of the server at most");
     }
     let _ = writeln!(page, "<div class=\"tiles\">{tiles}</div>");
 }
@@ -235,7 +235,7 @@ fn charts(outcome: &Outcome, groups: &[&[Row]], page: &mut String) {
         Drawn::Lines,
         vec![
             line("generator's busiest part", "c2", most(&|row| Some(row.busiest))),
-            line("the pool", "c1", cores(|row| row.sample.server_cpu_ns.map(|ns| ns as f64 / 1e9))),
+            line("the server", "c1", cores(|row| row.sample.server_cpu_ns.map(|ns| ns as f64 / 1e9))),
             line("neighbours", "c8", cores(|row| row.sample.neighbours)),
         ],
     ));

@@ -121,7 +121,7 @@ pub fn text(outcome: &Outcome) -> String {
             }
             _ => String::new(),
         };
-        line("the pool", format!("{}{memory}", cost(outcome.server.cpu_us_per_operation)));
+        line("the server", format!("{}{memory}", cost(outcome.server.cpu_us_per_operation)));
     }
     let generator = &outcome.generator;
     line(

@@ -208,6 +208,12 @@ pub struct Fetcher {
     next_fetch: u64,
 }
 
+impl Default for Fetcher {
+    fn default() -> Fetcher {
+        Fetcher::new()
+    }
+}
+
 impl Fetcher {
     /// One without connections.
     pub fn new() -> Fetcher {

@@ -14,7 +14,6 @@ pub struct Services {
 impl Services {
     /// Starts it and waits until it says that everything listens.
     pub fn start(arguments: &Arguments) -> Result<Services, String> {
-        #[expect(clippy::disallowed_methods, reason = "`lab` starts itself a second time")]
         let own =
             std::env::current_exe().map_err(|why| format!("this program cannot be found again: {why}"))?;
         #[expect(clippy::disallowed_methods, reason = "`lab` starts itself a second time")]

@@ -43,7 +43,22 @@ fn kamailio(folder: &Path) -> Result<Started, Failed> {
         return Err(Failed::from(said.text));
     }
     let mut program = Program::new("kamailio").folder(folder);
-    program = program.args(["-DD", "-E", "-w", ".", "-Y", ".", "-f", "kamailio.cfg", "-m", "64", "-M", "8"]);
+    program = program.args([
+        "-DD",
+        "-E",
+        "-w",
+        ".",
+        "-Y",
+        ".",
+        "-f",
+        "kamailio.cfg",
+        "-P",
+        "kamailio.pid",
+        "-m",
+        "64",
+        "-M",
+        "8",
+    ]);
     // One worker: Debian's build crashes with two of them and TLS.
     program = program.args(["-A", "WORKERS=1", "-A", "AUTH", "-A", "STREAM"]);
     if has_tls() {
@@ -118,6 +133,13 @@ pub fn loads_kamailio(lab: &Lab) -> Told {
             && handshakes == Some(if transport == "tls" { 200 } else { 0 });
         if is_right { Ok(()) } else { fail(format!("over {transport}: {counted:#}")) }
     });
+    // Its children hold its output: it must end by itself, and take them along.
+    let pid = std::fs::read_to_string(folder.join("kamailio.pid")).unwrap_or_default();
+    Program::new("kill").args(["-TERM", pid.trim()]).run();
+    let end = std::time::Instant::now() + PATIENCE;
+    while std::net::TcpStream::connect((KAMAILIO, 15060)).is_ok() && std::time::Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let said = server.stop();
     outcome.map_err(|why| {
         Failed::from(format!("{}\nKamailio said:\n{}", why.message().unwrap_or(""), said.text))

@@ -1,3 +1,5 @@
+//! Runs with crews that are played: everything adds up, whoever is lost.
+
 use std::collections::VecDeque;
 
 use super::*;

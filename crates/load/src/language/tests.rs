@@ -1,3 +1,5 @@
+//! Plans as people write them, and mistakes as they make them.
+
 use scenario::language::ReadError;
 use scenario::mistakes::Colour;
 

@@ -1,3 +1,5 @@
+//! Two runs that are alike, and two that are not.
+
 use std::collections::BTreeMap;
 
 use net::Random;

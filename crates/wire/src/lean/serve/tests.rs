@@ -1,3 +1,5 @@
+//! Actors served over real sockets, within their limits.
+
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 

@@ -164,7 +164,7 @@ impl Core {
 
     /// The idle phone whose turn it is.
     fn next_idle(&mut self, needs_binding: bool, now: Duration) -> Option<u32> {
-        for _ in 0..LOOKED_AT_MAX.max(self.idle.len().min(LOOKED_AT_MAX)) {
+        for _ in 0..LOOKED_AT_MAX {
             let phone = self.idle.pop_front()?;
             let one = &mut self.phones[phone as usize];
             if one.job.is_some() {

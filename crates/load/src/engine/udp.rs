@@ -37,7 +37,10 @@ pub struct Datagrams {
     /// What the network holds back, soonest first.
     held: BinaryHeap<Reverse<Held>>,
     held_count: u64,
+    /// Datagrams that the plan's network lost since the book was last told.
     lost: u64,
+    /// How often the kernel had no room since the book was last told.
+    blocked: u64,
 }
 
 impl Datagrams {
@@ -82,6 +85,7 @@ impl Datagrams {
             held: BinaryHeap::new(),
             held_count: 0,
             lost: 0,
+            blocked: 0,
         })
     }
 
@@ -121,6 +125,7 @@ impl Datagrams {
             let batch = &mut self.batches[0];
             batch.push(self.server, write);
             if self.sockets[socket].send(batch) == Sent::Full {
+                self.blocked += 1;
                 batch.clear();
             }
             return;
@@ -130,8 +135,8 @@ impl Datagrams {
             self.waiting.push(socket);
         }
         batch.push(self.server, write);
-        if batch.is_full() {
-            let _ = self.sockets[socket].send(batch);
+        if batch.is_full() && self.sockets[socket].send(batch) == Sent::Full {
+            self.blocked += 1;
         }
     }
 
@@ -140,13 +145,11 @@ impl Datagrams {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.retain(|&socket| {
             let batch = &mut self.batches[socket];
-            !batch.is_empty() && self.sockets[socket].send(batch) == Sent::Full
+            let is_full = !batch.is_empty() && self.sockets[socket].send(batch) == Sent::Full;
+            self.blocked += u64::from(is_full);
+            is_full
         });
         self.waiting = waiting;
-    }
-
-    fn blocked(&self) -> u64 {
-        self.sockets.iter().map(|socket| socket.counts().full).sum()
     }
 }
 
@@ -210,7 +213,6 @@ pub fn run(
     }
     let mut inbox = Inbox::new();
     let mut ready: Vec<Ready> = Vec::new();
-    let (mut blocked, mut lost) = (0, 0);
     loop {
         let mut now = start.elapsed();
         schedule.take_orders(core);
@@ -232,9 +234,9 @@ pub fn run(
             }
         }
         carrier.flush();
-        let full = carrier.blocked();
-        core.book.blocked(full - std::mem::replace(&mut blocked, full));
-        core.book.counts(false).lost_on_purpose += carrier.lost - std::mem::replace(&mut lost, carrier.lost);
+        core.book.blocked(std::mem::take(&mut carrier.blocked));
+        let is_warm = core.is_warm(now);
+        core.book.counts(is_warm).lost_on_purpose += std::mem::take(&mut carrier.lost);
         if schedule.is_over(core, now) || !core.book.turn(now) {
             return Ok(());
         }

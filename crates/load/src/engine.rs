@@ -29,6 +29,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
+use wire::lean::poll::{Poller, Ready};
 
 use self::book::Book;
 use self::core::Core;
@@ -43,6 +44,58 @@ use crate::plan::{Part, Plan, Server, Stage, Transport, Work};
 /// Work falls due in pulses of this length: what would be due within one is due at its end. So many wakings a second are
 /// what a thread can bear and still do something; at 5,000 pieces of work a second and fewer, nothing moves by more than this.
 pub const PULSE: Duration = Duration::from_micros(200);
+
+/// How much later than asked for the kernel may wake the engine, in nanoseconds.
+const TIMER_SLACK_NS: u64 = 5_000;
+
+/// How many wakings may come one right after the other before they are held down to one in a [`PULSE`].
+const WAKINGS: u32 = 100;
+
+/// How often a thread is woken by answers. While they are rare each is looked at as it comes; once they are many, those of
+/// a pulse are looked at together: waking for each would cost this side and the server more than all the rest.
+#[derive(Debug)]
+struct Pace {
+    left: u32,
+    /// Up to when pulses have been counted.
+    since: Duration,
+}
+
+impl Pace {
+    fn new() -> Pace {
+        Pace { left: WAKINGS, since: Duration::ZERO }
+    }
+
+    /// How long to look away before the next round; no time at all while wakings are rare.
+    fn rest(&mut self, now: Duration) -> Duration {
+        let pulses = now.saturating_sub(self.since).as_nanos() / PULSE.as_nanos();
+        let pulses = u32::try_from(pulses).unwrap_or(u32::MAX);
+        self.since = self.since.saturating_add(PULSE.saturating_mul(pulses));
+        self.left = self.left.saturating_add(pulses).min(WAKINGS);
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                Duration::ZERO
+            }
+            None => (self.since + PULSE).saturating_sub(now),
+        }
+    }
+
+    /// Waits for what comes next, at most for `wait`.
+    fn wait(
+        &mut self,
+        now: Duration,
+        wait: Duration,
+        poller: &mut Poller,
+        ready: &mut Vec<Ready>,
+    ) -> Result<(), EngineError> {
+        let rest = self.rest(now).min(wait);
+        let wait = if rest.is_zero() { wait } else { Duration::ZERO };
+        if !rest.is_zero() {
+            std::thread::sleep(rest);
+        }
+        poller.wait(Some(wait), ready).map_err(EngineError::Machine)
+    }
+}
 
 /// Files that a process needs beside its phones' sockets.
 const OTHER_FILES: u64 = 64;
@@ -101,6 +154,8 @@ pub fn run(
     beats: Sender<Beat>,
 ) -> Result<(), EngineError> {
     check(plan)?;
+    // Half a pulse late is late: the usual slack of timers is a quarter of one. Where it may not be changed, it stays.
+    let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(TIMER_SLACK_NS));
     if let Some(early) = start.checked_duration_since(Instant::now()) {
         std::thread::sleep(early);
     }

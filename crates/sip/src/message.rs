@@ -7,6 +7,7 @@
 mod check;
 mod error;
 mod index;
+mod parts;
 mod reply;
 
 use std::sync::Arc;
@@ -61,9 +62,12 @@ impl Message {
         let bytes = bytes.slice(leading..);
         let (index, fault) = Index::read(&bytes)?;
         let end = index.body_start + index.body_len;
-        let message = Message { bytes: bytes.slice(..end), index: Arc::new(index) };
+        let mut message = Message { bytes: bytes.slice(..end), index: Arc::new(index) };
         match fault.map_or_else(|| message.check(), Err) {
-            Ok(()) => Ok(message),
+            Ok(parts) => {
+                Arc::get_mut(&mut message.index).expect("nobody else has it yet").parts = Some(parts);
+                Ok(message)
+            }
             Err(why) => Err(why.answered_for(&message)),
         }
     }
@@ -101,7 +105,7 @@ impl Message {
     /// The Request-URI of a request.
     pub fn uri(&self) -> Option<Uri<'_>> {
         match self.kind() {
-            Kind::Request { uri, .. } => Some(Uri::parse(uri).expect("checked when the message was read")),
+            Kind::Request { uri, .. } => Some(self.parts().uri.expect(CHECKED).cut(uri)),
             Kind::Response { .. } => None,
         }
     }
@@ -176,7 +180,8 @@ impl Message {
 
     /// The topmost Via.
     pub fn via(&self) -> Via<'_> {
-        Via::parse(self.top_via()).expect(CHECKED)
+        let via = self.parts().via;
+        via.at.cut(self.value_of(via.slot))
     }
 
     /// All Via values, topmost first.
@@ -187,22 +192,25 @@ impl Message {
 
     /// Who it is from.
     pub fn from(&self) -> NameAddr<'_> {
-        NameAddr::parse(self.header("From").expect(CHECKED)).expect(CHECKED)
+        let from = self.parts().from;
+        from.at.cut(self.value_of(from.slot))
     }
 
     /// Whom it is to.
     pub fn to(&self) -> NameAddr<'_> {
-        NameAddr::parse(self.header("To").expect(CHECKED)).expect(CHECKED)
+        let to = self.parts().to;
+        to.at.cut(self.value_of(to.slot))
     }
 
     /// Its place in the order of requests.
     pub fn cseq(&self) -> CSeq<'_> {
-        CSeq::parse(self.header("CSeq").expect(CHECKED)).expect(CHECKED)
+        let cseq = self.parts().cseq;
+        cseq.at.cut(self.value_of(cseq.slot))
     }
 
     /// Its Call-ID.
     pub fn call_id(&self) -> &str {
-        self.header("Call-ID").expect(CHECKED)
+        self.value_of(self.parts().call_id)
     }
 
     /// What its Contact headers say.
@@ -212,6 +220,13 @@ impl Message {
     /// If one cannot be read, or `*` stands beside others. In a request that was checked on arrival; a response
     /// is taken without.
     pub fn contacts(&self) -> Result<Contacts<'_>, ParseError> {
+        match self.parts().contact {
+            Some(one) => Ok(Contacts::List(vec![one.at.cut(self.value_of(one.slot))])),
+            None => self.read_contacts(),
+        }
+    }
+
+    fn read_contacts(&self) -> Result<Contacts<'_>, ParseError> {
         let mut list = Vec::new();
         let mut has_star = false;
         let mut last = None;
@@ -264,7 +279,22 @@ impl Message {
     }
 
     fn top_via(&self) -> &str {
-        value::first_of_list(self.header("Via").expect(CHECKED))
+        let via = self.parts().via;
+        via.at.whole(self.value_of(via.slot))
+    }
+
+    fn parts(&self) -> &parts::Parts {
+        self.index.parts.as_ref().expect(CHECKED)
+    }
+
+    fn value_of(&self, slot: u16) -> &str {
+        self.value(&self.index.slots[usize::from(slot)])
+    }
+
+    /// The lines of a header with their places among all.
+    fn places<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (u16, &'a Slot)> + use<'a> {
+        let name = index::Name::of(name);
+        (0..).zip(&self.index.slots).filter(move |(_, slot)| name.matches(slot, &self.bytes))
     }
 
     fn slots<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Slot> + use<'a> {

@@ -227,6 +227,8 @@ impl Draft {
     /// If a part would not come out as what it is: no token, a line break inside, a Content-Length of its own.
     pub fn print(&self) -> Result<Bytes, DraftError> {
         let lines = self.headers.len() * 4;
+        // What holds for the whole holds for each of its parts.
+        let is_clean = no_control("", &self.text).is_ok();
         let mut out = Vec::with_capacity(128 + self.text.len() + lines + self.body.len());
         match &self.first_line {
             FirstLine::Request { method, uri } => {
@@ -236,14 +238,20 @@ impl Draft {
                 if uri.is_empty() || uri.bytes().any(|b| b <= b' ' || b == 0x7f) {
                     return Err(DraftError::RequestUri);
                 }
-                out.extend_from_slice(format!("{method} {uri} SIP/2.0\r\n").as_bytes());
+                for part in [method, " ", uri, " SIP/2.0\r\n"] {
+                    out.extend_from_slice(part.as_bytes());
+                }
             }
             FirstLine::Response { status, reason } => {
                 if !(100..700).contains(status) {
                     return Err(DraftError::Status(*status));
                 }
                 no_control("the reason phrase", reason)?;
-                out.extend_from_slice(format!("SIP/2.0 {status} {reason}\r\n").as_bytes());
+                // Three digits, as was seen above.
+                let digits = [100, 10, 1].map(|unit| b'0' + (status / unit % 10) as u8);
+                for part in [b"SIP/2.0 ", &digits[..], b" ", reason.as_bytes(), b"\r\n"] {
+                    out.extend_from_slice(part);
+                }
             }
         }
         let length = format!("Content-Length: {}\r\n", self.body.len());
@@ -258,7 +266,9 @@ impl Draft {
             if same_name(name, "Content-Length") {
                 return Err(DraftError::Length);
             }
-            no_control(name, value)?;
+            if !is_clean {
+                no_control(name, value)?;
+            }
             for part in [name, ": ", value, "\r\n"] {
                 out.extend_from_slice(part.as_bytes());
             }

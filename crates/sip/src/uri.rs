@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::value::{Params, cut, find, octets};
+use crate::value::{Params, Place, cut, find, octets};
 
 /// Which kind of address a [`Uri`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,48 @@ pub struct Uri<'a> {
     pub params: Params<'a>,
     /// What stands behind `?`, as written.
     pub headers: Option<&'a str>,
+}
+
+/// A [`Uri`] as places in its own text.
+#[derive(Clone, Copy)]
+pub(crate) struct UriAt {
+    scheme: Scheme,
+    user: Option<Place>,
+    password: Option<Place>,
+    host: Place,
+    port: Option<u16>,
+    params: Place,
+    headers: Option<Place>,
+}
+
+impl UriAt {
+    /// Where the parts of an address stand.
+    pub(crate) fn of(uri: &Uri<'_>) -> UriAt {
+        let place = |part: &str| Place::of(part, uri.text);
+        UriAt {
+            scheme: uri.scheme,
+            user: uri.user.map(place),
+            password: uri.password.map(place),
+            host: place(uri.host),
+            port: uri.port,
+            params: place(uri.params.as_str()),
+            headers: uri.headers.map(place),
+        }
+    }
+
+    /// The address in its text.
+    pub(crate) fn cut(self, text: &str) -> Uri<'_> {
+        Uri {
+            text,
+            scheme: self.scheme,
+            user: self.user.map(|part| part.cut(text)),
+            password: self.password.map(|part| part.cut(text)),
+            host: self.host.cut(text),
+            port: self.port,
+            params: Params::checked(self.params.cut(text)),
+            headers: self.headers.map(|part| part.cut(text)),
+        }
+    }
 }
 
 impl<'a> Uri<'a> {

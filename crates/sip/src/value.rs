@@ -4,7 +4,37 @@
 
 use std::borrow::Cow;
 
-use crate::uri::{Uri, host_and_port};
+use crate::uri::{Uri, UriAt, host_and_port};
+
+/// Where a part of a text stands in it. No text that is read is as long as 4 GiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    start: u32,
+    end: u32,
+}
+
+impl Place {
+    /// Where `part`, which was cut from `text`, stands in it. What is empty stands at its start.
+    pub(crate) fn of(part: &str, text: &str) -> Place {
+        let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
+        match start.checked_add(part.len()) {
+            Some(end) if !part.is_empty() && end <= text.len() => {
+                Place { start: start as u32, end: end as u32 }
+            }
+            _ => Place::default(),
+        }
+    }
+
+    /// From here to there; both are where characters begin.
+    pub(crate) fn at(start: usize, end: usize) -> Place {
+        Place { start: start as u32, end: end as u32 }
+    }
+
+    /// Cuts the part from the text again.
+    pub(crate) fn cut(self, text: &str) -> &str {
+        &text[self.start as usize..self.end as usize]
+    }
+}
 
 /// The most parameters that are read behind one address or value: more are nobody's, and comparing two sets of
 /// them takes the product of their numbers.
@@ -48,6 +78,11 @@ impl<'a> Params<'a> {
             }
         }
         Ok(Params(text))
+    }
+
+    /// Parameters that were checked before.
+    pub(crate) fn checked(text: &'a str) -> Params<'a> {
+        Params(text)
     }
 
     /// The parameters in order: name, and value as written (quotes included) if there is one.
@@ -97,6 +132,72 @@ pub struct NameAddr<'a> {
     pub params: Params<'a>,
 }
 
+/// A [`NameAddr`] as places in the text that it was read from.
+#[derive(Clone, Copy)]
+pub(crate) struct NameAddrAt {
+    /// As written, quotes and all.
+    display: Place,
+    uri_text: Place,
+    uri: UriAt,
+    params: Place,
+}
+
+impl NameAddrAt {
+    /// Reads one address, as [`NameAddr::parse`] does.
+    pub(crate) fn read(text: &str) -> Result<NameAddrAt, &'static str> {
+        let (display, uri, params) = name_addr(text)?;
+        Ok(NameAddrAt {
+            display: Place::of(display, text),
+            uri_text: Place::of(uri.as_str(), text),
+            uri: UriAt::of(&uri),
+            params: Place::of(params.0, text),
+        })
+    }
+
+    /// The address in the text that it was read from.
+    pub(crate) fn cut(self, text: &str) -> NameAddr<'_> {
+        NameAddr {
+            display: unquote(self.display.cut(text)),
+            uri: self.uri.cut(self.uri_text.cut(text)),
+            params: Params(self.params.cut(text)),
+        }
+    }
+}
+
+/// The parts of one address: the name as written, the address, the parameters.
+fn name_addr(text: &str) -> Result<(&str, Uri<'_>, Params<'_>), &'static str> {
+    let text = text.trim();
+    let (display, rest) = if text.starts_with('"') {
+        let end = quoted_end(text).ok_or("a quoted name that does not end")?;
+        let rest = text[end..].trim_start();
+        if !rest.starts_with('<') {
+            return Err("no < behind a quoted name");
+        }
+        (&text[..end], rest)
+    } else {
+        match find(text, b'<') {
+            Some(open) => {
+                let display = text[..open].trim();
+                if !display.split_whitespace().all(|word| word.bytes().all(is_token_octet)) {
+                    return Err("a name that ought to be quoted");
+                }
+                (display, &text[open..])
+            }
+            None => {
+                let (uri, params) = text.split_at(find(text, b';').unwrap_or(text.len()));
+                let uri = uri.trim_end();
+                // RFC 3261 §20: these may only stand inside angle brackets.
+                if uri.contains([',', '?']) {
+                    return Err("an address that ought to wear angle brackets");
+                }
+                return Ok(("", Uri::parse(uri)?, Params::parse(params)?));
+            }
+        }
+    };
+    let close = find(rest, b'>').ok_or("an address without its closing >")?;
+    Ok((display, Uri::parse(&rest[1..close])?, Params::parse(&rest[close + 1..])?))
+}
+
 impl<'a> NameAddr<'a> {
     /// Reads one address, with or without angle brackets.
     ///
@@ -104,44 +205,8 @@ impl<'a> NameAddr<'a> {
     ///
     /// Says in a few words what is wrong with it.
     pub fn parse(text: &'a str) -> Result<NameAddr<'a>, &'static str> {
-        let text = text.trim();
-        let (display, rest) = if text.starts_with('"') {
-            let end = quoted_end(text).ok_or("a quoted name that does not end")?;
-            let rest = text[end..].trim_start();
-            if !rest.starts_with('<') {
-                return Err("no < behind a quoted name");
-            }
-            (unquote(&text[..end]), rest)
-        } else {
-            match find(text, b'<') {
-                Some(open) => {
-                    let display = text[..open].trim();
-                    if !display.split_whitespace().all(|word| word.bytes().all(is_token_octet)) {
-                        return Err("a name that ought to be quoted");
-                    }
-                    (Cow::Borrowed(display), &text[open..])
-                }
-                None => {
-                    let (uri, params) = text.split_at(find(text, b';').unwrap_or(text.len()));
-                    let uri = uri.trim_end();
-                    // RFC 3261 §20: these may only stand inside angle brackets.
-                    if uri.contains([',', '?']) {
-                        return Err("an address that ought to wear angle brackets");
-                    }
-                    return Ok(NameAddr {
-                        display: Cow::Borrowed(""),
-                        uri: Uri::parse(uri)?,
-                        params: Params::parse(params)?,
-                    });
-                }
-            }
-        };
-        let close = find(rest, b'>').ok_or("an address without its closing >")?;
-        Ok(NameAddr {
-            display,
-            uri: Uri::parse(&rest[1..close])?,
-            params: Params::parse(&rest[close + 1..])?,
-        })
+        let (display, uri, params) = name_addr(text)?;
+        Ok(NameAddr { display: unquote(display), uri, params })
     }
 
     /// The tag (RFC 3261 §19.3).
@@ -217,6 +282,45 @@ impl<'a> Via<'a> {
     }
 }
 
+/// A [`Via`] as places in the text that it was read from.
+#[derive(Clone, Copy)]
+pub(crate) struct ViaAt {
+    transport: Place,
+    host: Place,
+    port: Option<u16>,
+    params: Place,
+    /// The whole of it: there may be others behind it in its line.
+    whole: Place,
+}
+
+impl ViaAt {
+    /// Where one value stands that was cut from the value of a line.
+    pub(crate) fn of(whole: &str, via: &Via<'_>, line: &str) -> ViaAt {
+        ViaAt {
+            transport: Place::of(via.transport, line),
+            host: Place::of(via.host, line),
+            port: via.port,
+            params: Place::of(via.params.0, line),
+            whole: Place::of(whole, line),
+        }
+    }
+
+    /// The value in the line that it was read from.
+    pub(crate) fn cut(self, line: &str) -> Via<'_> {
+        Via {
+            transport: self.transport.cut(line),
+            host: self.host.cut(line),
+            port: self.port,
+            params: Params(self.params.cut(line)),
+        }
+    }
+
+    /// The same as written.
+    pub(crate) fn whole(self, line: &str) -> &str {
+        self.whole.cut(line)
+    }
+}
+
 /// CSeq (RFC 3261 §20.16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CSeq<'a> {
@@ -244,6 +348,26 @@ impl<'a> CSeq<'a> {
             return Err("a method that is no token");
         }
         Ok(CSeq { number, method })
+    }
+}
+
+/// A [`CSeq`] as a place in the text that it was read from.
+#[derive(Clone, Copy)]
+pub(crate) struct CSeqAt {
+    number: u32,
+    method: Place,
+}
+
+impl CSeqAt {
+    /// Reads a value, as [`CSeq::parse`] does.
+    pub(crate) fn read(text: &str) -> Result<CSeqAt, &'static str> {
+        let CSeq { number, method } = CSeq::parse(text)?;
+        Ok(CSeqAt { number, method: Place::of(method, text) })
+    }
+
+    /// The value in the text that it was read from.
+    pub(crate) fn cut(self, text: &str) -> CSeq<'_> {
+        CSeq { number: self.number, method: self.method.cut(text) }
     }
 }
 
@@ -312,12 +436,17 @@ pub(crate) fn first_of_list(text: &str) -> &str {
 ///
 /// If a quote or bracket does not end, or an element is empty.
 pub fn split_list(text: &str) -> Result<Vec<&str>, &'static str> {
-    Pieces { rest: Some(text), separator: b',', skip_brackets: true }
-        .map(|piece| match piece.map(str::trim) {
+    pieces_of_list(text).collect()
+}
+
+/// The elements that [`split_list`] collects, one by one.
+pub(crate) fn pieces_of_list(text: &str) -> impl Iterator<Item = Result<&str, &'static str>> {
+    Pieces { rest: Some(text), separator: b',', skip_brackets: true }.map(|piece| {
+        match piece.map(str::trim) {
             Ok("") => Err("an empty element in a list"),
             other => other,
-        })
-        .collect()
+        }
+    })
 }
 
 /// The pieces between `separator`s that stand outside quotes.
@@ -396,13 +525,22 @@ pub(crate) fn unquote(text: &str) -> Cow<'_, str> {
 /// Writes `text` as a quoted string.
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
+    quote_into(&mut out, text);
+    out
+}
+
+/// Writes `text` as a quoted string behind what is there.
+pub(crate) fn quote_into(out: &mut String, text: &str) {
     out.push('"');
-    for c in text.chars() {
-        if matches!(c, '"' | '\\') {
-            out.push('\\');
+    if text.contains(['"', '\\']) {
+        for c in text.chars() {
+            if matches!(c, '"' | '\\') {
+                out.push('\\');
+            }
+            out.push(c);
         }
-        out.push(c);
+    } else {
+        out.push_str(text);
     }
     out.push('"');
-    out
 }

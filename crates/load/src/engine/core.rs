@@ -58,6 +58,15 @@ pub trait Carrier {
     fn close(&mut self, phone: u32) -> bool;
 }
 
+/// Room that is used for one message after the other.
+#[derive(Debug, Default)]
+struct Scratch {
+    user: Vec<u8>,
+    password: Vec<u8>,
+    cnonce: Vec<u8>,
+    credentials: String,
+}
+
 /// One part's phones.
 #[derive(Debug)]
 pub struct Core {
@@ -69,6 +78,7 @@ pub struct Core {
     idle: VecDeque<u32>,
     wheel: Wheel,
     woken: Vec<u32>,
+    scratch: Scratch,
     weights: u64,
     /// What happened.
     pub book: Book,
@@ -87,6 +97,7 @@ impl Core {
             idle: (0..count).collect(),
             wheel: Wheel::new(),
             woken: Vec::new(),
+            scratch: Scratch::default(),
             weights: plan.work.iter().map(|one| u64::from(one.weight)).sum(),
             book,
             ends_at: NEVER,
@@ -246,14 +257,17 @@ impl Core {
             return;
         }
         let method = if job.kind == Kind::KeepAlive { "OPTIONS" } else { "REGISTER" };
-        let login = one.proof.as_ref().and_then(|_| self.words.login(number));
-        let credentials = match (&one.proof, login) {
-            (Some(proof), Some((user, password))) => {
-                let cnonce = format!("{number:08x}{:08x}", one.transaction);
-                proof.header(&user, &password, method, &self.uri, &cnonce)
+        self.scratch.credentials.clear();
+        if let Some(proof) = &one.proof {
+            let Scratch { user, password, cnonce, credentials } = &mut self.scratch;
+            if self.words.login(number, user, password) {
+                cnonce.clear();
+                text::hexadecimal(number << 32 | u64::from(one.transaction), cnonce);
+                let [user, password, cnonce] =
+                    [user, password, cnonce].map(|it| std::str::from_utf8(it).unwrap_or_default());
+                proof.write((user, password), method, &self.uri, cnonce, credentials);
             }
-            _ => String::new(),
-        };
+        }
         let request = Request {
             method,
             phone: number,
@@ -261,7 +275,7 @@ impl Core {
             cseq: one.cseq,
             transaction: one.transaction,
             ends: job.kind == Kind::Unregister,
-            credentials: &credentials,
+            credentials: &self.scratch.credentials,
         };
         let words = &self.words;
         carrier.send(phone, now, |out| words.write(&request, out));
@@ -435,7 +449,7 @@ impl Core {
     }
 
     fn challenged<C: Carrier>(&mut self, phone: u32, answer: &Message, now: Duration, carrier: &mut C) {
-        let has_password = self.words.login(self.number(phone)).is_some();
+        let has_password = self.words.has_password(self.number(phone));
         let one = &mut self.phones[phone as usize];
         let Some(job) = &mut one.job else { return };
         let proof = Proof::asked_by(answer).filter(|_| has_password);

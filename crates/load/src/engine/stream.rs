@@ -14,7 +14,7 @@ use wire::lean::tls::{ClientEnd, ReceiveError, Room};
 
 use super::core::{Carrier, Core};
 use super::secure::ClientSetup;
-use super::{EngineError, Schedule, needs_files, udp};
+use super::{EngineError, Pace, Schedule, needs_files, udp};
 use crate::beat::Cause;
 use crate::plan::{Part, Phones};
 
@@ -412,6 +412,7 @@ pub fn run(
     start: Instant,
 ) -> Result<(), EngineError> {
     let mut ready: Vec<Ready> = Vec::new();
+    let mut pace = Pace::new();
     let mut blocked = 0;
     loop {
         let mut now = start.elapsed();
@@ -435,7 +436,7 @@ pub fn run(
         }
         let next = [schedule.next(), core.next()].into_iter().flatten().min();
         let wait = next.map_or(ROUND, |at| at.saturating_sub(now)).min(ROUND);
-        carrier.poller.wait(Some(wait), &mut ready).map_err(EngineError::Machine)?;
+        pace.wait(now, wait, &mut carrier.poller, &mut ready)?;
         for one in &ready {
             let now = start.elapsed();
             let phone = one.token as u32;

@@ -122,14 +122,35 @@ impl Words {
         format!("sip:{}", self.domain)
     }
 
-    /// Name and password for digest; nothing if the plan has no password.
-    pub fn login(&self, phone: u64) -> Option<(String, String)> {
+    /// Writes name and password for digest in place of what is there, and says whether the plan has them.
+    pub fn login(&self, phone: u64, user: &mut Vec<u8>, password: &mut Vec<u8>) -> bool {
+        user.clear();
+        password.clear();
         match &self.accounts {
-            Names::Pattern { user, password } => Some((user.text(phone), password.as_ref()?.text(phone))),
+            Names::Pattern { user: name, password: Some(secret) } => {
+                name.write(phone, user);
+                secret.write(phone, password);
+                true
+            }
+            Names::Pattern { .. } => false,
             Names::List(list) => {
-                let account = &list[(phone % list.len().max(1) as u64) as usize];
-                let name = account.auth_name.as_ref().unwrap_or(&account.user);
-                Some((name.clone(), account.password.clone()?))
+                let Some(account) = list.get((phone % list.len().max(1) as u64) as usize) else {
+                    return false;
+                };
+                user.extend_from_slice(account.auth_name.as_ref().unwrap_or(&account.user).as_bytes());
+                password.extend_from_slice(account.password.as_deref().unwrap_or_default().as_bytes());
+                account.password.is_some()
+            }
+        }
+    }
+
+    /// Whether a phone can prove who it is.
+    pub fn has_password(&self, phone: u64) -> bool {
+        match &self.accounts {
+            Names::Pattern { password, .. } => password.is_some(),
+            Names::List(list) => {
+                let account = list.get((phone % list.len().max(1) as u64) as usize);
+                account.is_some_and(|it| it.password.is_some())
             }
         }
     }
@@ -243,7 +264,8 @@ fn decimal(mut number: u64, width: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[start..]);
 }
 
-fn hexadecimal(mut number: u64, out: &mut Vec<u8>) {
+/// Writes a number in hexadecimal digits.
+pub fn hexadecimal(mut number: u64, out: &mut Vec<u8>) {
     let mut digits = [b'0'; 16];
     let mut start = digits.len();
     while number > 0 || start == digits.len() {

@@ -11,7 +11,7 @@ use wire::lean::batch::{BATCH, BatchSocket, Inbox, SendBatch, Sent};
 use wire::lean::poll::{Interest, Poller, Ready};
 
 use super::core::{Carrier, Core};
-use super::{EngineError, Schedule};
+use super::{EngineError, Pace, Schedule};
 use crate::beat::Cause;
 use crate::plan::{Network, Part, Phones, Sockets};
 
@@ -212,6 +212,7 @@ pub fn run(
         poller.add(socket, index as u64, Interest::Read).map_err(EngineError::Machine)?;
     }
     let mut inbox = Inbox::new();
+    let mut pace = Pace::new();
     let mut ready: Vec<Ready> = Vec::new();
     loop {
         let mut now = start.elapsed();
@@ -249,7 +250,7 @@ pub fn run(
                 next.map_or(ROUND, |at| at.saturating_sub(now)).min(ROUND)
             }
         };
-        poller.wait(Some(wait), &mut ready).map_err(EngineError::Machine)?;
+        pace.wait(now, wait, &mut poller, &mut ready)?;
         for one in &ready {
             let socket = one.token as usize;
             loop {

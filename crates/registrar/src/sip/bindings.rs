@@ -88,6 +88,55 @@ impl Binding {
     }
 }
 
+/// A binding as it lies there, to be looked at without being copied.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'a> {
+    /// As [`Binding::endpoint`].
+    pub endpoint: &'a str,
+    /// As [`Binding::instance`].
+    pub instance: &'a str,
+    /// As [`Binding::gruu`].
+    pub gruu: &'a str,
+    /// As [`Binding::contact`].
+    pub contact: &'a str,
+    /// As [`Binding::until`].
+    pub until: Time,
+    /// As [`Binding::call_id`].
+    pub call_id: &'a str,
+    /// As [`Binding::cseq`].
+    pub cseq: u32,
+    /// As [`Binding::client_tag`].
+    pub client_tag: &'a str,
+    /// What is to be known of it if it is an ordinary user agent's.
+    pub plain: Option<HeldPlain<'a>>,
+}
+
+/// What a held binding of an ordinary user agent has besides, as far as it is looked at in place.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldPlain<'a> {
+    /// As [`Plain::params`].
+    pub params: &'a str,
+    /// As [`Plain::reg_id`].
+    pub reg_id: Option<u32>,
+}
+
+impl Binding {
+    /// The same, to be looked at beside others that lie packed.
+    pub fn held(&self) -> Held<'_> {
+        Held {
+            endpoint: &self.endpoint,
+            instance: &self.instance,
+            gruu: &self.gruu,
+            contact: &self.contact,
+            until: self.until,
+            call_id: &self.call_id,
+            cseq: self.cseq,
+            client_tag: &self.client_tag,
+            plain: self.plain.as_ref().map(|plain| HeldPlain { params: &plain.params, reg_id: plain.reg_id }),
+        }
+    }
+}
+
 /// Why a binding ended without its endpoint saying so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -118,10 +167,19 @@ fn hash(aor: &str) -> u64 {
 impl Bindings {
     /// What is bound to `aor` at `now`, by endpoint.
     pub fn of(&self, aor: &str, now: Time) -> Vec<Binding> {
+        self.by_endpoint(aor, now).into_iter().map(Packed::unpack).collect()
+    }
+
+    /// The same, to be looked at.
+    pub fn held_of(&self, aor: &str, now: Time) -> Vec<Held<'_>> {
+        self.by_endpoint(aor, now).into_iter().map(Packed::held).collect()
+    }
+
+    fn by_endpoint(&self, aor: &str, now: Time) -> Vec<&Packed> {
         let mut mine: Vec<&Packed> = self.mine(aor).map(|(_, held)| held).collect();
         mine.retain(|held| now < held.ends_at());
         mine.sort_unstable_by(|one, other| one.endpoint().cmp(other.endpoint()));
-        mine.into_iter().map(Packed::unpack).collect()
+        mine
     }
 
     /// Whether an endpoint has a binding at `now`.
@@ -149,7 +207,8 @@ impl Bindings {
     /// address has too many endpoints.
     pub fn put(&mut self, binding: &Binding, now: Time) -> Option<Binding> {
         if let Some((place, _)) = self.place_of(&binding.aor, &binding.endpoint) {
-            self.take(place);
+            self.replace(place, Packed::pack(binding));
+            return None;
         }
         let held = self.mine(&binding.aor).filter(|(_, held)| now < held.ends_at());
         let (count, stalest) = held.fold((0, None), |(count, stalest), (place, held)| {
@@ -210,12 +269,12 @@ impl Bindings {
         self.ends.is_empty()
     }
 
-    fn held(&self, place: u32) -> Option<&Packed> {
+    fn packed(&self, place: u32) -> Option<&Packed> {
         self.places.get(place as usize)?.as_ref()
     }
 
     fn first_of(&self, aor: &str) -> Option<u32> {
-        let is = |place: &u32| self.held(*place).is_some_and(|held| held.aor() == aor);
+        let is = |place: &u32| self.packed(*place).is_some_and(|held| held.aor() == aor);
         self.first.find(hash(aor), is).copied()
     }
 
@@ -224,7 +283,7 @@ impl Bindings {
         let mut next = self.first_of(aor);
         std::iter::from_fn(move || {
             let place = next?;
-            let held = self.held(place)?;
+            let held = self.packed(place)?;
             next = (held.next != place).then_some(held.next);
             Some((place, held))
         })
@@ -254,6 +313,26 @@ impl Bindings {
             }
         }
         places[place as usize] = Some(packed);
+    }
+
+    /// Puts another binding of the same endpoint in the place of one.
+    fn replace(&mut self, place: u32, mut packed: Packed) {
+        let Bindings { places, by_connection, ends, .. } = self;
+        let Some(old) = places.get_mut(place as usize).and_then(Option::as_mut) else { return };
+        packed.next = old.next;
+        if old.ends_at() != packed.ends_at() {
+            ends.remove(&(old.ends_at(), place));
+            ends.insert((packed.ends_at(), place));
+        }
+        if old.connection() != packed.connection() {
+            if let Some(stream) = old.connection() {
+                by_connection.remove(&(stream, place));
+            }
+            if let Some(stream) = packed.connection() {
+                by_connection.insert((stream, place));
+            }
+        }
+        *old = packed;
     }
 
     fn take(&mut self, place: u32) -> Option<Binding> {

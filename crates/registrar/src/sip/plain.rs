@@ -28,7 +28,6 @@ use self::guard::Guard;
 pub(super) use self::registration::Waiting;
 use super::flow::{Carrier, Flow, Tokens};
 use super::{FrontEnd, Turn};
-use crate::accounts::normal;
 use crate::ledger::WriteId;
 use crate::registrar::Parts;
 use crate::setup::{DigestOffer, PlainSip, Setup};
@@ -261,7 +260,9 @@ impl FrontEnd {
                 None if uri.user.is_none() => Addressee::Pool,
                 None => Addressee::User(String::new()),
                 Some(user) => {
-                    let address = normal(&format!("{user}@{}", parts.domain));
+                    let mut address = String::with_capacity(user.len() + 1 + parts.domain.len());
+                    address.extend([&*user, "@", parts.domain]);
+                    address.make_ascii_lowercase();
                     match parts.accounts.standing(&address) {
                         Some(_) => Addressee::User(address),
                         None => Addressee::User(by_number(&user).unwrap_or(address)),

@@ -22,7 +22,8 @@ const TAG_LEN: usize = 16;
 
 /// Makes nonces and knows its own.
 pub struct Nonces {
-    secret: [u8; 32],
+    /// Signs with the secret; made once, since a key costs as much as what it signs.
+    signer: Hmac<Sha256>,
     lifetime: Duration,
     made: u64,
     used: BTreeMap<Made, Counts>,
@@ -58,7 +59,8 @@ pub(super) enum Old {
 impl Nonces {
     /// Nonces that count for `lifetime`. Whoever knows `secret` can make some.
     pub fn new(secret: [u8; 32], lifetime: Duration) -> Nonces {
-        Nonces { secret, lifetime, made: 0, used: BTreeMap::new(), forgotten: None }
+        let signer = Hmac::new_from_slice(&secret).expect("HMAC takes keys of any length");
+        Nonces { signer, lifetime, made: 0, used: BTreeMap::new(), forgotten: None }
     }
 
     /// A new nonce.
@@ -79,7 +81,7 @@ impl Nonces {
     }
 
     fn mac(&self, made: Made) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes keys of any length");
+        let mut mac = self.signer.clone();
         mac.update(&made.octets());
         mac
     }

@@ -2,6 +2,7 @@
 //! body stand.
 
 use bytes::Bytes;
+use memchr::memchr;
 
 use super::{Fault, ParseError};
 use crate::value::{decimal, is_token_octet};
@@ -207,6 +208,8 @@ pub(super) struct Index {
     pub body_start: usize,
     pub body_len: usize,
     pub content_length: Option<usize>,
+    /// What was read of it when it was checked; `None` of one that did not pass.
+    pub parts: Option<super::parts::Parts>,
 }
 
 impl Index {
@@ -227,6 +230,7 @@ impl Index {
             body_start: head_end,
             body_len: bytes.len() - head_end,
             content_length: None,
+            parts: None,
         };
         if let Err(why) = index.read_content_length(bytes) {
             fault.get_or_insert(why);
@@ -273,7 +277,7 @@ fn head_end(bytes: &[u8]) -> Result<usize, ParseError> {
 /// Where CRLFCRLF stands, from `from` on.
 pub(crate) fn find_empty_line(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
-    while let Some(found) = bytes.get(at..)?.iter().position(|b| *b == b'\r') {
+    while let Some(found) = memchr(b'\r', bytes.get(at..)?) {
         at += found;
         if bytes[at..].starts_with(b"\r\n\r\n") {
             return Some(at);
@@ -286,7 +290,7 @@ pub(crate) fn find_empty_line(bytes: &[u8], from: usize) -> Option<usize> {
 /// Where the CRLF of the line at `from` stands; the head is known to end with one.
 fn line_end(head: &[u8], from: usize) -> usize {
     let mut at = from;
-    while let Some(found) = head[at..].iter().position(|octet| *octet == b'\r') {
+    while let Some(found) = memchr(b'\r', &head[at..]) {
         at += found;
         if head.get(at + 1) == Some(&b'\n') {
             return at;
@@ -425,8 +429,8 @@ fn trim(line: &[u8], mut start: usize, mut end: usize) -> (usize, usize) {
 /// The first control character that no backslash stands before. Lone CR and LF are never allowed: whoever
 /// takes them for line ends would read another message than we do.
 pub(crate) fn forbidden_octet(line: &[u8]) -> Option<usize> {
-    // Nearly always there is none, and looking for that alone is quick.
-    if !line.iter().any(|b| *b < b' ' || *b == 0x7f) {
+    // Nearly always there is none, and looking for that alone, without stopping at the first, is quick.
+    if !line.iter().fold(false, |found, b| found | (*b < b' ') | (*b == 0x7f)) {
         return None;
     }
     let mut is_quoted = false;

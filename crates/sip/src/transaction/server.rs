@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use bytes::Bytes;
 use net::Time;
@@ -36,11 +38,11 @@ impl ServerKey {
 
     fn with_method(request: &Message, peer: SocketAddr, method: &str) -> ServerKey {
         let via = request.via();
-        let mut hash = Sha256::new();
+        let mut text = Vec::with_capacity(256);
         let mut add = |part: &[u8]| {
             // Its length stands before each part, so that no two can be taken for one.
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
+            text.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            text.extend_from_slice(part);
         };
         let has_cookie = |branch: &str| {
             branch.get(..MAGIC_COOKIE.len()).is_some_and(|start| start.eq_ignore_ascii_case(MAGIC_COOKIE))
@@ -72,7 +74,7 @@ impl ServerKey {
                 add(request.header("Via").unwrap_or("").as_bytes());
             }
         }
-        let digest = hash.finalize();
+        let digest = Sha256::digest(&text);
         ServerKey(std::array::from_fn(|at| digest[at]))
     }
 }
@@ -87,8 +89,8 @@ fn lower(text: &str) -> Cow<'_, str> {
 /// One request and the answer to it.
 #[derive(Clone, Debug)]
 pub struct Server {
-    timers: Timers,
-    way: Reliability,
+    /// Timer J; zero where requests do not come twice. Tables hold many of these, so that no more is kept of the timers.
+    lasts: Duration,
     state: State,
 }
 
@@ -107,7 +109,7 @@ enum State {
 impl Server {
     /// Begins with a request that came for the first time.
     pub fn new(way: Reliability, timers: Timers) -> Server {
-        Server { timers, way, state: State::Trying }
+        Server { lasts: timers.span(Timer::J, way).unwrap_or_default(), state: State::Trying }
     }
 
     /// The request came again: what to send, if anything was answered yet.
@@ -127,9 +129,9 @@ impl Server {
                 true
             }
             State::Trying | State::Proceeding { .. } => {
-                self.state = match self.timers.span(Timer::J, self.way) {
-                    Some(span) if !span.is_zero() => State::Completed { last: response, until: now + span },
-                    _ => State::Terminated,
+                self.state = match self.lasts {
+                    Duration::ZERO => State::Terminated,
+                    lasts => State::Completed { last: response, until: now + lasts },
                 };
                 true
             }
@@ -186,6 +188,8 @@ pub struct Servers {
     all: Table,
     /// The ends that timer J sets, in order: the oldest answers first, since all wait equally long.
     ends: VecDeque<(Time, ServerKey)>,
+    /// How many of the ends may belong to nobody any more.
+    given_up: usize,
     /// Octets of the answers that are kept.
     kept: usize,
 }
@@ -253,6 +257,7 @@ impl Servers {
             answers_max: Servers::ANSWERS_MAX,
             all: Table::default(),
             ends: VecDeque::new(),
+            given_up: 0,
             kept: 0,
         }
     }
@@ -300,20 +305,31 @@ impl Servers {
     pub fn forget(&mut self, key: &ServerKey) {
         if let Some(server) = self.all.remove(key) {
             self.kept -= server.cost();
+            self.given_up += usize::from(server.wake_at().is_some());
         }
-        // Nobody is woken for what is gone.
-        while self.ends.front().is_some_and(|(_, key)| !self.all.contains_key(key)) {
+        self.forget_ends();
+    }
+
+    /// Nobody is woken for what is gone.
+    fn forget_ends(&mut self) {
+        // Looked for only while there are some: each look is at another corner of a large table.
+        while self.given_up > 0 && self.ends.front().is_some_and(|(_, key)| !self.all.contains_key(key)) {
             self.ends.pop_front();
+            self.given_up -= 1;
         }
     }
 
     /// Forgets the oldest answer; whether there was one.
     fn forget_oldest(&mut self) -> bool {
         let Some((end, key)) = self.ends.pop_front() else { return false };
-        // One that was given up is forgotten already, and its key may belong to a request that came later: that one stays.
-        if self.all.get(&key).and_then(Server::wake_at).is_some_and(|until| until <= end) {
-            self.forget(&key);
+        match self.all.entry(key) {
+            // One that was given up is forgotten already, and its key may belong to a request that came later: that one stays.
+            Entry::Occupied(held) if held.get().wake_at().is_some_and(|until| until <= end) => {
+                self.kept -= held.remove().cost();
+            }
+            Entry::Occupied(_) | Entry::Vacant(_) => self.given_up = self.given_up.saturating_sub(1),
         }
+        self.forget_ends();
         true
     }
 

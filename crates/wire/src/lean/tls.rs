@@ -248,15 +248,12 @@ impl<C: Unbuffered> End<C> {
     }
 
     /// What TLS has to say for itself after it gave up: the alert. rustls may still hold places in what it was given, so
-    /// that it must be given all that it has not let go of.
-    fn queued(&mut self, mut left: &mut [u8], outgoing: &mut Vec<u8>) {
-        loop {
-            let UnbufferedStatus { discard, state } = self.connection.process(left);
-            let Ok(ConnectionState::EncodeTlsData(mut data)) = state else { return };
-            if encode(outgoing, |room| data.encode(room)).is_err() {
-                return;
-            }
-            left = &mut left[discard..];
+    /// that it must be given all that it has not let go of; and it must be asked once only, because it would look at the
+    /// same octets again, and complain a second time.
+    fn queued(&mut self, left: &mut [u8], outgoing: &mut Vec<u8>) {
+        if let Ok(ConnectionState::EncodeTlsData(mut data)) = self.connection.process(left).state {
+            // An alert that cannot be encoded is one that is not sent.
+            let _ = encode(outgoing, |room| data.encode(room));
         }
     }
 }

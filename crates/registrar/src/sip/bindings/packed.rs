@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use net::{StreamId, Time};
 
-use super::{Binding, Plain};
+use super::{Binding, Held, HeldPlain, Plain};
 use crate::sip::flow::Carrier;
 
 /// An address: most are of IPv4.
@@ -136,6 +136,25 @@ impl Packed {
                     path: lines.map(str::to_owned).collect(),
                     reg_id: plain.reg_id,
                 }
+            }),
+        }
+    }
+
+    /// The binding, to be looked at.
+    pub(super) fn held(&self) -> Held<'_> {
+        Held {
+            endpoint: self.endpoint(),
+            instance: self.part(3),
+            gruu: self.part(4),
+            contact: self.part(1),
+            until: self.until,
+            call_id: self.part(5),
+            cseq: self.cseq,
+            client_tag: self.part(6),
+            plain: self.plain.as_ref().map(|plain| {
+                let more = &self.text[self.end(TEXTS - 1)..];
+                let params = more.split_once('\n').map_or(more, |(params, _)| params);
+                HeldPlain { params, reg_id: plain.reg_id }
             }),
         }
     }

@@ -10,7 +10,7 @@ use net::Time;
 use sip::value::Contacts;
 use sip::{Message, NameAddr, Uri};
 
-use crate::sip::bindings::{Binding, ENDPOINTS_PER_ADDRESS, Plain};
+use crate::sip::bindings::{Binding, ENDPOINTS_PER_ADDRESS, Held, Plain};
 use crate::sip::flow::{Carrier, Flow};
 use crate::sip::refusal::Refusal;
 use crate::sip::register::{self, REMEMBERED_OCTETS};
@@ -38,7 +38,7 @@ pub struct Bench<'a> {
     /// The way that the request came.
     pub flow: &'a Flow,
     /// What is bound to the address, what waits for the disk included.
-    pub bound: &'a [Binding],
+    pub bound: &'a [Held<'a>],
     /// The longest registration that is granted.
     pub longest: Duration,
     /// Whether clients are to be made honest.
@@ -98,10 +98,14 @@ fn one(
     };
     let flow_of = outbound_flow(request, contact, path)?;
     let held = bench.bound.iter().find(|held| match &flow_of {
-        Some((endpoint, _)) => held.endpoint == *endpoint,
+        Some((endpoint, _)) => held.endpoint == endpoint,
         None => {
-            let is_plain = held.plain.as_ref().is_some_and(|plain| plain.reg_id.is_none());
-            is_plain && Uri::parse(&held.contact).is_ok_and(|uri| uri.same_as(&contact.uri))
+            let is_plain = held.plain.is_some_and(|plain| plain.reg_id.is_none());
+            let is_same = || {
+                held.contact == contact.uri.as_str()
+                    || Uri::parse(held.contact).is_ok_and(|uri| uri.same_as(&contact.uri))
+            };
+            is_plain && is_same()
         }
     });
     if held.is_some_and(|held| is_same(request, held)) {
@@ -120,7 +124,7 @@ fn one(
     }
     let endpoint = match (&flow_of, held) {
         (Some((endpoint, _)), _) => endpoint.clone(),
-        (None, Some(held)) => held.endpoint.clone(),
+        (None, Some(held)) => held.endpoint.to_owned(),
         (None, None) => contact.uri.as_str().to_owned(),
     };
     let reg_id = flow_of.map(|(_, reg_id)| reg_id);
@@ -147,21 +151,21 @@ fn one(
     }))))
 }
 
-fn unbind(request: &Message, held: &Binding) -> Result<Change, Refusal> {
+fn unbind(request: &Message, held: &Held<'_>) -> Result<Change, Refusal> {
     in_order(request, held)?;
-    Ok(Change::Unbind(held.endpoint.clone()))
+    Ok(Change::Unbind(held.endpoint.to_owned()))
 }
 
 /// Whether a request is the very one that made a binding: no other has its number (RFC 3261 §8.1.1.5). It is met again only
 /// if its transaction was forgotten.
-fn is_same(request: &Message, held: &Binding) -> bool {
+fn is_same(request: &Message, held: &Held<'_>) -> bool {
     held.call_id == request.call_id()
         && request.cseq().number == held.cseq
         && request.from().tag().unwrap_or("") == held.client_tag
 }
 
 /// RFC 3261 §10.3 item 7: of two requests of one Call-ID the later number counts.
-fn in_order(request: &Message, held: &Binding) -> Result<(), Refusal> {
+fn in_order(request: &Message, held: &Held<'_>) -> Result<(), Refusal> {
     let is_late = held.call_id == request.call_id() && request.cseq().number <= held.cseq;
     if is_late { Err(Refusal::OutOfOrder) } else { Ok(()) }
 }
@@ -239,13 +243,14 @@ fn target_of(
 
 /// A Contact's parameters as written, without `expires`, which the answer says anew.
 fn params_of(contact: &NameAddr<'_>) -> String {
-    let others = contact.params.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("expires"));
-    others
-        .map(|(name, value)| match value {
-            Some(value) => format!(";{name}={value}"),
-            None => format!(";{name}"),
-        })
-        .collect()
+    let mut written = String::new();
+    for (name, value) in contact.params.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("expires")) {
+        written.extend([";", name]);
+        if let Some(value) = value {
+            written.extend(["=", value]);
+        }
+    }
+    written
 }
 
 /// A q value in thousandths (RFC 3261 §25.1: 0, 0.5, 1.000).

@@ -6,7 +6,7 @@ use super::register::{self, Bench, Change};
 use super::{Addressee, Asked};
 use crate::events;
 use crate::faults::Exchange;
-use crate::sip::bindings::Binding;
+use crate::sip::bindings::{Binding, Held};
 use crate::sip::flow::{Carrier, Flow};
 use crate::sip::notice::Deregistration;
 use crate::sip::refusal::Refusal;
@@ -49,7 +49,10 @@ impl FrontEnd {
         if let Some(status) = turn.parts.faults.take(Exchange::Register) {
             return self.refuse_register(&asked, &Refusal::told(status, turn.parts.host), turn);
         }
-        if self.addressee(&asked.request.to().uri, turn.parts) != Addressee::User(aor.clone()) {
+        // In a pool that believes, it is whom To says.
+        let is_own = self.plain.believes()
+            || matches!(self.addressee(&asked.request.to().uri, turn.parts), Addressee::User(to) if to == aor);
+        if !is_own {
             return self.refuse_register(&asked, &Refusal::ForeignFrom, turn);
         }
         if let Err(why) = may_be_served(turn.parts.accounts, &aor) {
@@ -59,7 +62,7 @@ impl FrontEnd {
         if own >= WAITING_OF_ONE || self.plain.waiting.len() >= WAITING_IN_ALL {
             return self.refuse_register(&asked, &Refusal::Busy { retry_after_s: BUSY_S }, turn);
         }
-        let bound = self.bound_soon(&aor, turn);
+        let bound = self.bound_soon(&aor, turn.now);
         let bench = Bench {
             aor: &aor,
             flow: &asked.flow,
@@ -88,14 +91,14 @@ impl FrontEnd {
     }
 
     /// What will be bound to an address once the disk has what waits for it.
-    fn bound_soon(&self, aor: &str, turn: &Turn<'_, '_>) -> Vec<Binding> {
-        let mut bound: Vec<Binding> = self.bindings.of(aor, turn.now);
+    fn bound_soon(&self, aor: &str, now: net::Time) -> Vec<Held<'_>> {
+        let mut bound = self.bindings.held_of(aor, now);
         let waiting = self.plain.waiting.values().filter(|waiting| waiting.aor == aor);
         for change in waiting.flat_map(|waiting| &waiting.changes) {
             match change {
                 Change::Bind(binding) => {
                     bound.retain(|held| held.endpoint != binding.endpoint);
-                    bound.push((**binding).clone());
+                    bound.push(binding.held());
                 }
                 Change::Unbind(endpoint) => bound.retain(|held| held.endpoint != *endpoint),
             }
@@ -154,17 +157,21 @@ impl FrontEnd {
     /// The 200 to a REGISTER: every binding of the address (RFC 3261 §10.3 item 8).
     fn registered_plainly(&mut self, asked: &Asked, aor: &str, turn: &mut Turn<'_, '_>) {
         let mut draft = self.begin_plainly(asked, 200);
-        let held = self.bindings.of(aor, turn.now);
+        let held = self.bindings.held_of(aor, turn.now);
         for binding in &held {
             let left_s = (binding.until - turn.now).as_secs();
-            let Binding { contact, instance, gruu, .. } = binding;
-            let value = match &binding.plain {
-                Some(plain) => format!("<{contact}>{};expires={left_s}", plain.params),
-                None => format!(
-                    "<{contact}>;+sip.instance=\"<urn:uuid:{instance}>\";gruu=\"{gruu}\";expires={left_s}"
+            let Held { contact, instance, gruu, .. } = binding;
+            match &binding.plain {
+                Some(plain) => {
+                    draft.push_fmt("Contact", format_args!("<{contact}>{};expires={left_s}", plain.params));
+                }
+                None => draft.push_fmt(
+                    "Contact",
+                    format_args!(
+                        "<{contact}>;+sip.instance=\"<urn:uuid:{instance}>\";gruu=\"{gruu}\";expires={left_s}"
+                    ),
                 ),
-            };
-            draft.push("Contact", &value);
+            }
         }
         draft.push("Date", self.plain.date(turn.parts.clock.read(turn.now)));
         // RFC 3327 §5.3: the way is told to whoever understands it.
@@ -173,8 +180,8 @@ impl FrontEnd {
                 draft.push("Path", value);
             }
         }
-        let is_own = |binding: &&Binding| binding.call_id == asked.request.call_id();
-        let own = held.iter().find(is_own).and_then(|binding| binding.plain.as_ref());
+        let is_own = |binding: &&Held<'_>| binding.call_id == asked.request.call_id();
+        let own = held.iter().find(is_own).and_then(|binding| binding.plain);
         if own.is_some_and(|plain| plain.reg_id.is_some()) {
             draft.push("Require", "outbound");
             let keeps_alive = asked.flow.carrier() != Carrier::Udp && matches!(asked.flow, Flow::Stream(..));

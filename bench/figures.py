@@ -184,21 +184,27 @@ def load(server, plan, *more):
     done = subprocess.run(arguments, cwd=RUN, capture_output=True, text=True)
     if not (out / "result.json").exists():
         sys.exit(f"lab load: {done.stdout}{done.stderr}\n{plan}")
-    result = json.loads((out / "result.json").read_text())
+    return told(json.loads((out / "result.json").read_text()))
+
+
+def told(result):
+    """What a result.json says, in short; a run whose counts do not add up is worth nothing."""
     ended = result["counted"]
     if ended["offered"] != ended["succeeded"] + sum(ended["failed"].values()) + ended["unfinished"]:
         sys.exit("lab load: its counts do not add up")
     kind = max(result["latency"].items(), key=lambda item: item[1]["count"], default=(None, None))[1]
     return dict(
         rate=ended["succeeded_per_s"],
+        offered=ended["offered"],
         ok=ended["succeeded"],
+        unfinished=ended["unfinished"],
         failed=sum(ended["failed"].values()),
         causes=ended["failed"],
         retransmissions=ended["retransmissions"],
         p50_ms=kind and kind["p50_us"] / 1e3,
         p99_ms=kind and kind["p99_us"] / 1e3,
         generator_us=result["generator"]["cpu_us_per_operation"],
-        server_us=result["server"]["cpu_us_per_operation"],
+        server_us=(result.get("server") or {}).get("cpu_us_per_operation"),
         neighbours=result["generator"]["neighbours"],
     )
 
@@ -419,6 +425,107 @@ def row_boot(table):
     table.line("pool's memory", "the lab", "memory", "MiB", digits=0)
 
 
+def accounts_for(who, table):
+    """Says of each run where everything that was offered is."""
+    for run in table.runs.get(who, []):
+        causes = ", ".join(f"{count} {cause}" for cause, count in run["causes"].items()) or "none failed"
+        print(
+            f"  {who:<44} {run['offered']} offered = {run['ok']} succeeded + {run['failed']} failed + "
+            f"{run['unfinished']} unfinished ({causes}); {run['retransmissions']} retransmissions, p99 {run['p99_ms']:.0f} ms",
+            flush=True,
+        )
+
+
+def row_loss(table):
+    """A network that loses datagrams, both ways."""
+    for share in ("1%", "10%"):
+        for _ in range(table.count):
+            with Pool("udp", False) as server:
+                steady = "  - steady: 5k/s for 8s"
+                more = f"network: {{ loss: {share}, delay: 5ms }}\ndrain: 40s"
+                table.add(f"{share} lost", load(server, plan(server, "udp", 10_000, steady, "1s", more=more)))
+        accounts_for(f"{share} lost", table)
+
+
+def row_killed(table):
+    """A server that is killed under load and comes back two seconds later."""
+    for _ in range(table.count):
+        server = Pool("udp", False)
+        steady = "  - steady: 5k/s for 12s"
+        (RUN / "plan.yaml").write_text(plan(server, "udp", 10_000, steady, "1s", more="drain: 40s"))
+        shutil.rmtree(RUN / "out", ignore_errors=True)
+        started = subprocess.Popen([LAB, "load", "plan.yaml", "--quiet", "--out", RUN / "out"], cwd=RUN)
+        time.sleep(5)
+        server.process.kill()
+        server.process.wait()
+        time.sleep(2)
+        with Pool("udp", False):
+            started.wait()
+        table.add("killed and started again", told(json.loads((RUN / "out/result.json").read_text())))
+    accounts_for("killed and started again", table)
+
+
+def row_workers(table):
+    """Workers at a NATS server: one, two, and two of which one is killed."""
+    if not has("nats-server"):
+        print("  nats-server is not installed: skipped")
+        return
+    broker = "nats://127.0.0.1:14222"
+
+    def run(names, rate, kills=None):
+        with Pool("udp", False) as server:
+            # As fast as it can be offered would be another figure: what is asked is whether shares add up.
+            steady = f"  - steady: {rate}/s for 8s"
+            (RUN / "plan.yaml").write_text(plan(server, "udp", 10_000, steady, "1s", more="drain: 10s"))
+            shutil.rmtree(RUN / "out", ignore_errors=True)
+            workers = {}
+            for name in names:
+                arguments = [LAB, "worker", broker, "--name", name, "--cores", "1"]
+                workers[name] = subprocess.Popen(arguments, cwd=RUN, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            time.sleep(1)
+            arguments = [LAB, "load", "plan.yaml", "--quiet", "--out", RUN / "out", "--workers", broker, "--expect", str(len(names))]
+            started = subprocess.Popen(arguments, cwd=RUN)
+            if kills:
+                time.sleep(7)
+                workers[kills].kill()
+            started.wait()
+            for worker in workers.values():
+                worker.terminate()
+                worker.wait()
+            return told(json.loads((RUN / "out/result.json").read_text()))
+
+    log = open(RUN / "nats.log", "w")
+    nats = subprocess.Popen(["nats-server", "--addr", "127.0.0.1", "--port", "14222"], stderr=log, stdout=log)
+    try:
+        time.sleep(0.5)
+        for _ in range(table.count):
+            table.add("one worker", run(["b1"], 8_000))
+            table.add("two workers", run(["b1", "b2"], 16_000))
+            table.add("two workers, one killed", run(["b1", "b2"], 8_000, kills="b2"))
+    finally:
+        nats.terminate()
+        nats.wait()
+        log.close()
+    table.line("two workers, rate", "two workers", "rate", "/s", "one worker", 0)
+    for who in list(table.runs):
+        accounts_for(who, table)
+
+
+def row_sign_ins(table):
+    """Complete sign-ins, beside what their cryptography alone costs in the same run."""
+    for _ in range(table.count):
+        arguments = [LAB, "fleet", ROOT / "fleet.yaml", "boot=100x200", "sign-in=8x150", "floor", "--format", "json"]
+        arguments += ["--certs", "fleet-certs", "--state", "fleet-state", "--network", "127.30.0.0/16"]
+        done = subprocess.run(arguments, cwd=RUN, capture_output=True, text=True)
+        stages = {}
+        for line in done.stdout.splitlines():
+            stage = json.loads(line)
+            stages[stage["stage"]] = stage
+        table.add("the lab", dict(**stages["floor"], failed=sum(stages["sign-in"].get("failed", {}).values())))
+    for name in sorted({name for run in table.runs["the lab"] for name, value in run.items() if isinstance(value, (int, float))}):
+        table.line(name, "the lab", name, "", digits=2)
+
+
 ROWS = {
     "udp": (row_udp, "REGISTER over UDP without authentication"),
     "digest": (row_digest, "REGISTER over UDP with digest, a challenge each time"),
@@ -429,6 +536,10 @@ ROWS = {
     "idle": (row_idle, "memory per idle TLS phone"),
     "growth": (row_growth, "how cost grows"),
     "boot": (row_boot, "100,000 UDP phones boot"),
+    "loss": (row_loss, "1 % and 10 % of all datagrams lost: everything is accounted for"),
+    "killed": (row_killed, "a server that is killed under load and started again"),
+    "workers": (row_workers, "two workers at a NATS server, and one of them killed"),
+    "sign-ins": (row_sign_ins, "complete web sign-ins, beside what their cryptography costs"),
 }
 
 

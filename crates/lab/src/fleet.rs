@@ -11,11 +11,11 @@ mod told;
 
 use std::sync::Arc;
 
-use net::{Time, World as _};
+use net::{Step, Time, World as _};
 use scenario::actor::Actor;
 use scenario::cast::certified::wanted;
 use scenario::cast::{Cast, Ground, Part};
-use scenario::fleet::Fleet;
+use scenario::fleet::{Ended, Fleet, Work};
 use scenario::lab_file::Lab;
 use scenario::language::{Reading, read_lab};
 use wire::{Among, Wire};
@@ -31,7 +31,7 @@ use crate::{BROKEN, FAILED, PASSED, certs, terminal};
 pub use self::stage::Stage;
 
 /// A fleet in its world.
-struct Room {
+pub struct Room {
     cast: Cast<Wire<Actor>>,
     fleet: Fleet,
     services: Option<Services>,
@@ -53,13 +53,7 @@ pub fn fleet(arguments: &Arguments) -> u8 {
 }
 
 fn run(arguments: &Arguments) -> Result<bool, String> {
-    let path = arguments.lab.display().to_string();
-    let reading = Reading { library: &DiskLibrary, vocabulary: scenario::run::vocabulary(), lab: &path };
-    let mut lab = read_lab(&path, reading)
-        .map_err(|mistakes| mistakes.render(terminal::colour()).trim_end().to_owned())?;
-    lab.epoch = certs::today();
-    let name = fleet_name(&lab, arguments)?;
-    let mut room = open(&lab, &name, arguments)?;
+    let mut room = Room::open(arguments, None)?;
     let mut all_well = true;
     say(arguments, &room.told("cast", room.fleet.len() as u64));
     for stage in &arguments.stages {
@@ -67,9 +61,7 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
         all_well &= told.is_well();
         say(arguments, &told);
     }
-    if let Some(services) = room.services.take() {
-        services.stop();
-    }
+    room.close();
     Ok(all_well)
 }
 
@@ -95,7 +87,7 @@ fn fleet_name(lab: &Lab, arguments: &Arguments) -> Result<String, String> {
     }
 }
 
-fn open(lab: &Lab, name: &str, arguments: &Arguments) -> Result<Room, String> {
+fn furnish(lab: &Lab, name: &str, arguments: &Arguments) -> Result<Room, String> {
     let watch = Watch::start();
     let network = wire::Ground::probe(arguments.ground.network, arguments.ground.port_offset)?;
     let mut ground = Ground::real(lab.seed, network.network);
@@ -130,13 +122,71 @@ fn open(lab: &Lab, name: &str, arguments: &Arguments) -> Result<Room, String> {
 }
 
 impl Room {
-    fn now(&self) -> Time {
+    /// A lab's fleet, `count` phones of it if that is given, with the services that its phones need.
+    ///
+    /// # Errors
+    ///
+    /// If the lab cannot be read or has no such fleet, or something does not come up.
+    pub fn open(arguments: &Arguments, count: Option<u32>) -> Result<Room, String> {
+        let path = arguments.lab.display().to_string();
+        let reading = Reading { library: &DiskLibrary, vocabulary: scenario::run::vocabulary(), lab: &path };
+        let mut lab = read_lab(&path, reading)
+            .map_err(|mistakes| mistakes.render(terminal::colour()).trim_end().to_owned())?;
+        lab.epoch = certs::today();
+        let name = fleet_name(&lab, arguments)?;
+        if let (Some(count), Some(fleet)) = (count, lab.fleets.get_mut(&name)) {
+            if count > fleet.value.count {
+                return Err(format!(
+                    "{path}: the fleet `{name}` has {} phones, not {count}",
+                    fleet.value.count
+                ));
+            }
+            fleet.value.count = count;
+        }
+        furnish(&lab, &name, arguments)
+    }
+
+    /// The process of the services, if they have one of their own.
+    pub fn services(&self) -> Option<u32> {
+        self.services.as_ref().map(Services::pid)
+    }
+
+    /// How many phones are signed in and idle.
+    pub fn signed_in(&self) -> usize {
+        self.fleet.standing().signed_in
+    }
+
+    /// Begins a piece of work that was due at `due`; what cannot be begun has ended at once.
+    pub fn begin(&mut self, work: Work, due: Time) -> Option<Ended> {
+        self.fleet.begin(work, due, &mut self.cast)
+    }
+
+    /// Lets the world go on, at most until `until`; returns what has ended.
+    pub fn go_on(&mut self, until: Time) -> Vec<Ended> {
+        while self.now() < until && self.cast.world.step(until) != Step::Stalled {}
+        self.fleet.look(&mut self.cast)
+    }
+
+    /// Gives up whatever is under way: when each piece of it was due.
+    pub fn give_up(&mut self) -> Vec<Time> {
+        self.fleet.give_up(&mut self.cast).into_iter().map(|(_, due)| due).collect()
+    }
+
+    /// Stops the services in good order.
+    pub fn close(&mut self) {
+        if let Some(services) = self.services.take() {
+            services.stop();
+        }
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Time {
         self.cast.world.now()
     }
 
     /// What a stage that begins now will have to say.
     fn told(&mut self, stage: &str, offered: u64) -> Told {
-        let services = self.services.as_ref().map(Services::pid);
+        let services = self.services();
         Told::begin(stage, offered, &mut self.watch, services)
     }
 }

@@ -1,6 +1,7 @@
 //! `lab load`: a plan is read, a server found or started, load made, and what came of it shown and written.
 
 mod compare;
+mod complete;
 mod live;
 mod metrics;
 mod own_pool;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ::load::conduct::{Row, Sample, Series, Watcher, conduct};
+use ::load::engine::EngineError;
 use ::load::language::{Reading, read_plan};
 use ::load::local::Local;
 use ::load::machine::{self, Machine, Watch};
@@ -18,8 +20,9 @@ use ::load::outcome::result::{Facts, Outcome, ServerFacts};
 use ::load::outcome::summary;
 use ::load::plan::{Plan, Server, Target, Transport};
 use ::load::workers::{Broker, Gathering, Workers, gather};
-use ::load::{Beat, Counts};
+use ::load::{Beat, Counts, Crew};
 
+use self::complete::Complete;
 use self::live::Live;
 use self::metrics::Metrics;
 use self::own_pool::OwnPool;
@@ -56,16 +59,27 @@ fn run(arguments: &Load) -> Result<bool, String> {
         plan.cores = Some(cores.get());
     }
     ::load::engine::check(&plan).map_err(|why| format!("{path}: {why}"))?;
-    let written = match &arguments.out {
-        Some(folder) => Some(Written::begin(folder)?),
-        None => None,
+    let plan = Arc::new(plan);
+    let theatre = Theatre {
+        arguments,
+        plan: plan.clone(),
+        written: arguments.out.as_deref().map(Written::begin).transpose()?,
+        metrics: arguments.listen_metrics.map(Metrics::serve).transpose()?,
+        asked: asked_to_stop()?,
+        machine: Machine::this(),
     };
-    let metrics = match arguments.listen_metrics {
-        Some(at) => Some(Metrics::serve(at)?),
-        None => None,
-    };
-    let asked = asked_to_stop()?;
-    let machine = Machine::this();
+    if plan.is_for_complete_phones() {
+        let lab = match (&plan.target, &arguments.workers) {
+            (Target::Lab { file: Some(lab), .. }, None) => lab,
+            // Whoever read the plan saw to it that there is a lab.
+            _ => return Err(format!("{path}: {}", EngineError::Complete)),
+        };
+        if !arguments.quiet {
+            eprintln!("lab: {} complete phones of {lab} get ready", plan.phones.count);
+        }
+        let Complete { mut crew, services } = complete::start(&plan, lab, own_pool::network())?;
+        return theatre.play(&mut crew, format!("the lab's own services ({lab})"), services, || None);
+    }
     let mut own_pool = None;
     let server = match &plan.target {
         Target::Server(server) => server.clone(),
@@ -74,52 +88,76 @@ fn run(arguments: &Load) -> Result<bool, String> {
             own_pool.insert(pool).server(*transport)?
         }
     };
+    let cores = theatre.machine.cores;
     let parts = plan.cores.unwrap_or(match own_pool {
         // The pool works on one thread, and needs it.
-        Some(_) => machine.cores.saturating_sub(1).max(1),
-        None => machine.cores,
+        Some(_) => cores.saturating_sub(1).max(1),
+        None => cores,
     });
     let pid = own_pool.as_ref().map(OwnPool::pid).or(arguments.watch);
     let what = in_words(&server, own_pool.is_some());
-    let memory_before = pid.and_then(|pid| machine::memory(pid, "VmRSS"));
-    let live = Live::new(&plan, &what, arguments.quiet);
-    let mut desk = Desk { watch: Watch::new(pid), live, metrics, written, asked, heard: false };
-    let started = written::now();
-    let began = crate::certs::since_1970();
-    let plan = Arc::new(plan);
-    let run = match &arguments.workers {
-        None => conduct(&plan, &mut Local::start(&plan, &server, parts), &mut desk),
+    let said = || own_pool.and_then(OwnPool::stop);
+    match &arguments.workers {
+        None => theatre.play(&mut Local::start(&plan, &server, parts), what, pid, said),
         Some(broker) => {
             let mut workers = workers_of(arguments, broker, &plan, &server)?;
-            conduct(&plan, &mut workers, &mut desk)
+            theatre.play(&mut workers, what, pid, said)
         }
-    };
-    let took = crate::certs::since_1970().saturating_sub(began);
-    desk.live.clear();
-    if !desk.heard {
-        let why = run.lost.first().map_or("nobody did anything", |lost| &lost.why);
-        return Err(format!("the load could not be made: {why}"));
     }
-    let memory_peak = pid.and_then(|pid| machine::memory(pid, "VmHWM"));
-    let said = own_pool.map(OwnPool::stop);
-    let server =
-        ServerFacts { what, memory_before, memory_peak, said: said.flatten(), ..ServerFacts::default() };
-    let outcome = Outcome::of(&plan, &run, Facts { started, took, machine, server });
-    if let Some(written) = desk.written {
-        written.finish(&outcome)?;
-    }
-    match (arguments.quiet, arguments.format) {
-        (false, Format::Text) => terminal::print(&summary::text(&outcome)),
-        (false, Format::Json) => {
-            terminal::line(&serde_json::to_string(&summary::json(&outcome)).unwrap_or_default())
+}
+
+/// Everything that a run needs besides those who do the work and those who bear it.
+struct Theatre<'a> {
+    arguments: &'a Load,
+    plan: Arc<Plan>,
+    written: Option<Written>,
+    metrics: Option<Metrics>,
+    asked: Arc<AtomicU32>,
+    machine: Machine,
+}
+
+impl Theatre<'_> {
+    /// Has a crew do the plan against `what`, whose process is looked at from outside and which is asked last what it has
+    /// to say for itself; shows and writes what came of it. Whether all limits were kept.
+    fn play(
+        self,
+        crew: &mut impl Crew,
+        what: String,
+        pid: Option<u32>,
+        said: impl FnOnce() -> Option<serde_json::Value>,
+    ) -> Result<bool, String> {
+        let Theatre { arguments, plan, written, metrics, asked, machine } = self;
+        let memory_before = pid.and_then(|pid| machine::memory(pid, "VmRSS"));
+        let live = Live::new(&plan, &what, arguments.quiet);
+        let mut desk = Desk { watch: Watch::new(pid), live, metrics, written, asked, heard: false };
+        let started = written::now();
+        let began = crate::certs::since_1970();
+        let run = conduct(&plan, crew, &mut desk);
+        let took = crate::certs::since_1970().saturating_sub(began);
+        desk.live.clear();
+        if !desk.heard {
+            let why = run.lost.first().map_or("nobody did anything", |lost| &lost.why);
+            return Err(format!("the load could not be made: {why}"));
         }
-        (true, _) => {
-            for wrong in summary::wrong(&outcome) {
-                eprintln!("lab: {wrong}");
+        let memory_peak = pid.and_then(|pid| machine::memory(pid, "VmHWM"));
+        let server = ServerFacts { what, memory_before, memory_peak, said: said(), ..ServerFacts::default() };
+        let outcome = Outcome::of(&plan, &run, Facts { started, took, machine, server });
+        if let Some(written) = desk.written {
+            written.finish(&outcome)?;
+        }
+        match (arguments.quiet, arguments.format) {
+            (false, Format::Text) => terminal::print(&summary::text(&outcome)),
+            (false, Format::Json) => {
+                terminal::line(&serde_json::to_string(&summary::json(&outcome)).unwrap_or_default())
+            }
+            (true, _) => {
+                for wrong in summary::wrong(&outcome) {
+                    eprintln!("lab: {wrong}");
+                }
             }
         }
+        Ok(outcome.passed)
     }
-    Ok(outcome.passed)
 }
 
 /// The workers that wait at a broker.

@@ -11,7 +11,7 @@ use crate::plan::{self, Part, Stage};
 
 /// So long before the end of its stage the last phone boots: an engine offers what is due within a pulse at the pulse's end, and
 /// that must not be the end of the stage, after which nothing is offered any more.
-const LAST_BOOT: Duration = Duration::from_millis(1);
+const LAST_BOOT: Duration = Duration::from_millis(3);
 
 /// A piece of work that falls due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,11 +7,13 @@
 //! | `text` | what phones say |
 //! | `proof` | how they answer digest challenges |
 //! | `wheel` | their timers |
+//! | `complete` | complete phones, which somebody else keeps |
 //! | `book` | what happened, second by second |
 //! | `udp` | a fleet over UDP |
 //! | `stream`, `secure` | a fleet over TCP and TLS |
 
 mod book;
+mod complete;
 mod core;
 mod phone;
 mod proof;
@@ -32,6 +34,7 @@ use thiserror::Error;
 use wire::lean::poll::{Poller, Ready};
 
 use self::book::Book;
+pub use self::complete::{Ended, Phones, run_complete};
 use self::core::Core;
 use self::phone::NEVER;
 use self::secure::ClientSetup;
@@ -39,20 +42,21 @@ use self::text::Words;
 use crate::arrival::{Arrival, Arrivals};
 use crate::beat::Beat;
 use crate::crew::Order;
-use crate::plan::{Part, Plan, Server, Stage, Transport, Work};
+use crate::plan::{Part, Plan, Server, Stage, Transport};
 
-/// Work falls due in pulses of this length: what would be due within one is due at its end. So many wakings a second are
-/// what a thread can bear and still do something; at 5,000 pieces of work a second and fewer, nothing moves by more than this.
-pub const PULSE: Duration = Duration::from_micros(200);
+/// Work falls due in pulses of this length: what would be due within one is due at its end, and counts from then. So many
+/// wakings a second are what a thread can bear and still do something: on a virtual machine one costs as much as two requests.
+pub const PULSE: Duration = Duration::from_millis(1);
 
 /// How much later than asked for the kernel may wake the engine, in nanoseconds.
 const TIMER_SLACK_NS: u64 = 5_000;
 
 /// How many wakings may come one right after the other before they are held down to one in a [`PULSE`].
-const WAKINGS: u32 = 100;
+const WAKINGS: u32 = 200;
 
 /// How often a thread is woken by answers. While they are rare each is looked at as it comes; once they are many, those of
-/// a pulse are looked at together: waking for each would cost this side and the server more than all the rest.
+/// a pulse are looked at together: waking for each would cost this side and the server more than all the rest. When each
+/// arrived is known all the same, since the kernel notes it; but what a phone says next, it says up to a pulse later.
 #[derive(Debug)]
 struct Pace {
     left: u32,
@@ -124,9 +128,19 @@ pub enum EngineError {
         /// How many phones fit.
         fit: u64,
     },
-    /// The plan has work that light phones do not do.
-    #[error("`{0}` needs complete phones")]
-    Work(&'static str),
+    /// The plan has work for light phones and for complete ones.
+    #[error(
+        "`{0}` is work for light phones, `call` and `sign-in` are for complete ones; a plan has one kind of phones: make two"
+    )]
+    Mixed(&'static str),
+    /// Light phones, here or at a worker, were given a plan for complete ones.
+    #[error(
+        "calls and sign-ins are for complete phones, which are on the machine of `lab load` and on no worker's"
+    )]
+    Complete,
+    /// The plan has a boot storm of complete phones.
+    #[error("complete phones have power when a plan begins: `lab fleet` boots them by the thousand")]
+    Storm,
     /// The plan has no work or no phones.
     #[error("the plan has no {0}")]
     Nothing(&'static str),
@@ -154,6 +168,9 @@ pub fn run(
     beats: Sender<Beat>,
 ) -> Result<(), EngineError> {
     check(plan)?;
+    if plan.is_for_complete_phones() {
+        return Err(EngineError::Complete);
+    }
     // Half a pulse late is late: the usual slack of timers is a quarter of one. Where it may not be changed, it stays.
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(TIMER_SLACK_NS));
     if let Some(early) = start.checked_duration_since(Instant::now()) {
@@ -187,7 +204,7 @@ pub fn run(
     Ok(())
 }
 
-/// Says whether light phones can do a plan's work.
+/// Says whether phones can do a plan's work.
 ///
 /// # Errors
 ///
@@ -199,14 +216,16 @@ pub fn check(plan: &Plan) -> Result<(), EngineError> {
     if plan.work.iter().all(|one| one.weight == 0) {
         return Err(EngineError::Nothing("work"));
     }
-    for one in &plan.work {
-        match one.work {
-            Work::Register { .. } | Work::Unregister | Work::KeepAlive => {}
-            Work::Call { .. } => return Err(EngineError::Work("call")),
-            Work::SignIn => return Err(EngineError::Work("sign-in")),
-        }
+    if !plan.is_for_complete_phones() {
+        return Ok(());
     }
-    Ok(())
+    if let Some(one) = plan.work.iter().find(|one| !one.work.is_for_complete_phones()) {
+        return Err(EngineError::Mixed(one.work.name()));
+    }
+    match plan.profile.iter().any(|stage| matches!(stage, Stage::BootStorm { .. })) {
+        true => Err(EngineError::Storm),
+        false => Ok(()),
+    }
 }
 
 /// Makes room for so many sockets.
@@ -274,7 +293,7 @@ impl Schedule {
         }
     }
 
-    fn take_orders(&mut self, core: &mut Core) {
+    fn take_orders(&mut self) {
         loop {
             match self.orders.try_recv() {
                 Ok(Order::Stage { at, stage }) => {
@@ -285,14 +304,12 @@ impl Schedule {
                 Ok(Order::End { at, drain }) => {
                     self.ends_at = at;
                     self.over_at = at.saturating_add(drain);
-                    core.ends_at = at;
                 }
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
                     // Whoever gave the orders is gone.
                     if self.ends_at == NEVER {
                         (self.ends_at, self.over_at) = (Duration::ZERO, Duration::ZERO);
-                        core.ends_at = Duration::ZERO;
                     }
                     return;
                 }
@@ -326,9 +343,8 @@ impl Schedule {
     }
 
     /// Whether everything is over.
-    fn is_over(&mut self, core: &Core, now: Duration) -> bool {
-        now >= self.over_at
-            || (now >= self.ends_at && core.book.gauges.in_flight == 0 && self.next().is_none())
+    fn is_over(&mut self, in_flight: u64, now: Duration) -> bool {
+        now >= self.over_at || (now >= self.ends_at && in_flight == 0 && self.next().is_none())
     }
 }
 

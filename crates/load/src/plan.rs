@@ -209,6 +209,48 @@ pub enum Work {
     SignIn,
 }
 
+impl Work {
+    /// As plans write it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Work::Register { .. } => "register",
+            Work::Unregister => "unregister",
+            Work::KeepAlive => "keep-alive",
+            Work::Call { .. } => "call",
+            Work::SignIn => "sign-in",
+        }
+    }
+
+    /// Whether it takes all of a phone, its owner and the office around it.
+    pub fn is_for_complete_phones(&self) -> bool {
+        match self {
+            Work::Register { .. } | Work::Unregister | Work::KeepAlive => false,
+            Work::Call { .. } | Work::SignIn => true,
+        }
+    }
+}
+
+impl Plan {
+    /// Whether it has work for complete phones; [`engine::check`](crate::engine::check) refuses to mix them with light ones.
+    pub fn is_for_complete_phones(&self) -> bool {
+        self.work.iter().any(|one| one.work.is_for_complete_phones())
+    }
+
+    /// The work that is done at an arrival: by weight, in turn.
+    pub fn work_at(&self, number: u64) -> &Work {
+        let mut left = number % self.work.iter().map(|one| u64::from(one.weight)).sum::<u64>().max(1);
+        let mut found = &self.work[0].work;
+        for one in &self.work {
+            found = &one.work;
+            if left < u64::from(one.weight) {
+                break;
+            }
+            left -= u64::from(one.weight);
+        }
+        found
+    }
+}
+
 /// A stage of the profile. Stages follow each other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -8,7 +8,8 @@
 //! | --- | --- |
 //! | [`batch`] | a UDP socket that sends and receives many datagrams with one call |
 //! | [`poll`] | which of many sockets may be read or written |
-//! | [`tls`] | the listening end of TLS, that holds no buffers while nothing is said |
+//! | [`stamp`] | when octets arrived, as the kernel noted it |
+//! | [`tls`] | either end of TLS, that holds no buffers while nothing is said |
 //! | [`serve`] | actors as servers: their ports, connections, timers and disks |
 //! | `connection` | one accepted connection, and what it did not take yet |
 //! | [`tally`] | what was served, and what could not be |
@@ -17,6 +18,7 @@ pub mod batch;
 mod connection;
 pub mod poll;
 pub mod serve;
+pub mod stamp;
 pub mod tally;
 pub mod tls;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use load::floor::Handshakes;
-use net::{Step, Time, World as _};
+use net::World as _;
 use scenario::fleet::{PATIENCE, Work};
 
 use super::Room;
@@ -75,7 +75,7 @@ impl Stage {
     }
 
     /// Runs it.
-    pub(super) fn run(self, room: &mut Room) -> Result<Told, String> {
+    pub fn run(self, room: &mut Room) -> Result<Told, String> {
         match self {
             Stage::Work { work, rate, count } => Ok(work_off(work, rate, count, room)),
             Stage::Cut => {
@@ -128,7 +128,7 @@ fn work_off(work: Work, rate: f64, count: Option<u64>, room: &mut Room) -> Told 
         while begun < count && due_at(begun) <= now {
             let due = due_at(begun);
             told.late(now.since(due));
-            if let Some(ended) = room.fleet.begin(work, due, &mut room.cast) {
+            if let Some(ended) = room.begin(work, due) {
                 told.count(&ended);
             }
             begun += 1;
@@ -138,8 +138,7 @@ fn work_off(work: Work, rate: f64, count: Option<u64>, room: &mut Room) -> Told 
         if begun < count {
             until = until.min(due_at(begun));
         }
-        pass(room, until);
-        for ended in room.fleet.look(&mut room.cast) {
+        for ended in room.go_on(until) {
             told.count(&ended);
         }
         // A fleet that is stuck is given up; its own patience ends before.
@@ -147,7 +146,7 @@ fn work_off(work: Work, rate: f64, count: Option<u64>, room: &mut Room) -> Told 
             break;
         }
     }
-    told.unfinished(room.fleet.give_up(&mut room.cast).len() as u64);
+    told.unfinished(room.give_up().len() as u64);
     told.end(room);
     let (completed, refused) = room.cast.world.handshakes();
     let (succeeded, cpu) = told.cost();
@@ -159,14 +158,6 @@ fn work_off(work: Work, rate: f64, count: Option<u64>, room: &mut Room) -> Told 
         room.sign_ins = Some(SignIns { cpu_ms, handshakes });
     }
     told
-}
-
-fn pass(room: &mut Room, until: Time) {
-    while room.now() < until {
-        if room.cast.world.step(until) == Step::Stalled {
-            return;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl Told {
     }
 
     /// Whether nothing failed and nothing is missing.
-    pub(super) fn is_well(&self) -> bool {
+    pub fn is_well(&self) -> bool {
         self.counts.failed.is_empty() && self.counts.unfinished == 0
     }
 
@@ -132,7 +132,7 @@ impl Told {
     }
 
     /// A few lines, for people.
-    pub(super) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let value = self.json();
         let number = |key: &str| value[key].as_f64().unwrap_or(0.0);
         let mut text = format!("{:<8} {:>7.1} s", self.stage, number("seconds"));

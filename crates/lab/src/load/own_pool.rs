@@ -1,7 +1,7 @@
 //! The lab's own pool as a program beside this one, for the length of a run.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -53,7 +53,7 @@ impl OwnPool {
         )]
         let mut command = Command::new(program);
         command.arg("pool").arg(&lab).arg("--certs").arg(folder.join("certs"));
-        command.args(["--format", "json", "--until-eof", "--network", &network()]);
+        command.args(["--format", "json", "--until-eof", "--network", &format!("{}/16", network())]);
         command.args(["--accounts", &phones.count.to_string()]);
         if let Accounts::Pattern { user, password } = &phones.accounts {
             command.args(["--user", user]);
@@ -163,6 +163,7 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 /// A network of its own for each run, apart from those of `lab up` and of other runs on this machine.
-fn network() -> String {
-    format!("127.{}.0.0/16", 128 + std::process::id() % 96)
+pub fn network() -> Ipv4Addr {
+    // Below 224.
+    Ipv4Addr::new(127, 128 + (std::process::id() % 96) as u8, 0, 0)
 }

@@ -61,6 +61,13 @@ impl Book {
         self.counts(is_warm).unfinished += 1;
     }
 
+    /// The run is over before a piece of work was begun that had been due.
+    pub fn never_begun(&mut self, is_warm: bool) {
+        let counts = self.counts(is_warm);
+        counts.offered += 1;
+        counts.unfinished += 1;
+    }
+
     /// Sends the beats of all seconds that are over by `now`. Returns no if nobody listens any more.
     pub fn turn(&mut self, now: Duration) -> bool {
         while u64::from(self.beat.second) < now.as_secs() {

@@ -79,7 +79,6 @@ pub struct Core {
     wheel: Wheel,
     woken: Vec<u32>,
     scratch: Scratch,
-    weights: u64,
     /// What happened.
     pub book: Book,
     /// No new work from then on.
@@ -98,7 +97,6 @@ impl Core {
             wheel: Wheel::new(),
             woken: Vec::new(),
             scratch: Scratch::default(),
-            weights: plan.work.iter().map(|one| u64::from(one.weight)).sum(),
             book,
             ends_at: NEVER,
             plan,
@@ -120,20 +118,6 @@ impl Core {
         due < self.plan.warm_up
     }
 
-    /// The work that is done at an arrival: by weight, in turn.
-    fn work(&self, number: u64) -> &Work {
-        let mut left = number % self.weights.max(1);
-        let mut found = &self.plan.work[0].work;
-        for one in &self.plan.work {
-            found = &one.work;
-            if left < u64::from(one.weight) {
-                break;
-            }
-            left -= u64::from(one.weight);
-        }
-        found
-    }
-
     /// Work has fallen due; `of_phone` is the one that must do it, if it may not be another.
     pub fn due<C: Carrier>(
         &mut self,
@@ -147,7 +131,7 @@ impl Core {
         self.book.offered(is_warm, now.saturating_sub(due));
         let work = match of_phone {
             Some(_) => &Work::Register { forget_challenge: false, close: false },
-            None => self.work(arrival.number),
+            None => self.plan.work_at(arrival.number),
         };
         let (needs_binding, wanted) = match work {
             Work::Register { .. } => (false, None),
@@ -532,9 +516,7 @@ impl Core {
     /// The run is over before a piece of work was begun that had been due.
     pub fn never_begun(&mut self, due: Duration) {
         let is_warm = self.is_warm(due);
-        let counts = self.book.counts(is_warm);
-        counts.offered += 1;
-        counts.unfinished += 1;
+        self.book.never_begun(is_warm);
     }
 
     /// The run is over: what is under way stays open.

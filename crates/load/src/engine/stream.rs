@@ -1,6 +1,6 @@
 //! A fleet over TCP and TLS: a connection for each phone, with nothing held for one that is silent.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use sip::{Frame, Framer};
 use wire::lean::poll::{Interest, Poller, Ready};
+use wire::lean::stamp::{Now, StampedReader, note_arrivals};
 use wire::lean::tls::{ClientEnd, ReceiveError, Room};
 
 use super::core::{Carrier, Core};
@@ -76,6 +77,7 @@ pub struct Streams {
     came: Vec<Came>,
     blocked: u64,
     begun: usize,
+    reader: StampedReader,
     /// Connections and handshakes that came about since they were last asked for.
     made: (u64, u64),
 }
@@ -109,6 +111,7 @@ impl Streams {
             came: Vec::new(),
             blocked: 0,
             begun: 0,
+            reader: StampedReader::default(),
             made: (0, 0),
         })
     }
@@ -130,6 +133,7 @@ impl Streams {
         }
         let socket = TcpStream::from(socket);
         let _ = socket.set_nodelay(true);
+        note_arrivals(&socket);
         self.poller.add(&socket, u64::from(phone), Interest::Write)?;
         Ok(Box::new(Connection {
             socket,
@@ -235,17 +239,17 @@ impl Streams {
         self.room.plain.clear();
         self.room.outgoing.clear();
         self.plain.clear();
-        let mut socket = &connection.socket;
+        let (socket, reader) = (&connection.socket, &mut self.reader);
         let mut is_closed = false;
         match &mut connection.tls {
-            None => match socket.read(self.room.bare()) {
+            None => match reader.read(socket, self.room.bare()) {
                 Ok(0) => return Err(Cause::RESET),
                 Ok(length) => self.plain.extend_from_slice(self.room.read(length)),
                 Err(why) if is_for_later(&why) => return Ok(()),
                 Err(_) => return Err(Cause::RESET),
             },
             Some(tls) => {
-                let arrived = tls.receive(&mut self.room, |into| socket.read(into));
+                let arrived = tls.receive(&mut self.room, |into| reader.read(socket, into));
                 let flight = std::mem::take(&mut self.room.outgoing);
                 let sent = match flight.is_empty() {
                     true => Ok(()),
@@ -416,7 +420,8 @@ pub fn run(
     let mut blocked = 0;
     loop {
         let mut now = start.elapsed();
-        schedule.take_orders(core);
+        schedule.take_orders();
+        core.ends_at = schedule.ends_at;
         carrier.begun = 0;
         while carrier.begun < BEGUN_AT_ONCE
             && let Some((arrival, due, phone)) = schedule.next_due(now)
@@ -431,7 +436,7 @@ pub fn run(
         let is_warm = core.is_warm(now);
         core.book.counts(is_warm).connections += connections;
         core.book.counts(is_warm).handshakes += handshakes;
-        if schedule.is_over(core, now) || !core.book.turn(now) {
+        if schedule.is_over(core.book.gauges.in_flight, now) || !core.book.turn(now) {
             return Ok(());
         }
         let next = [schedule.next(), core.next()].into_iter().flatten().min();
@@ -439,10 +444,14 @@ pub fn run(
         pace.wait(now, wait, &mut carrier.poller, &mut ready)?;
         for one in &ready {
             let now = start.elapsed();
+            let moment = Now::is(now);
             let phone = one.token as u32;
-            carrier.look(phone, *one, now, &mut |carrier, frame| match frame {
-                Some(octets) => core.heard(octets, Some(phone), now, carrier),
-                None => core.pong(phone, now, carrier),
+            carrier.look(phone, *one, now, &mut |carrier, frame| {
+                let at = moment.when(carrier.reader.noted());
+                match frame {
+                    Some(octets) => core.heard(octets, Some(phone), at, carrier),
+                    None => core.pong(phone, at, carrier),
+                }
             });
             settle(core, carrier, now);
         }

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use net::Random;
 use wire::lean::batch::{BATCH, BatchSocket, Inbox, SendBatch, Sent};
 use wire::lean::poll::{Interest, Poller, Ready};
+use wire::lean::stamp::Now;
 
 use super::core::{Carrier, Core};
-use super::{EngineError, Pace, Schedule};
+use super::{EngineError, NEVER, Pace, Schedule};
 use crate::beat::Cause;
 use crate::plan::{Network, Part, Phones, Sockets};
 
@@ -26,7 +27,12 @@ type Held = (Duration, u64, usize, Vec<u8>, bool);
 
 /// The datagrams of a fleet.
 pub struct Datagrams {
+    poller: Poller,
     sockets: Vec<BatchSocket>,
+    /// Where phones are as they know it: a NAT changes what the server sees, and not that. Empty if there is none.
+    own: Vec<SocketAddr>,
+    /// When each mapping was used last, if mappings are forgotten.
+    used: Vec<Duration>,
     batches: Vec<SendBatch>,
     /// Sockets whose batch is not empty.
     waiting: Vec<usize>,
@@ -61,6 +67,7 @@ impl Datagrams {
             Sockets::PerPhone => (part.share(u64::from(phones.count)) as u32, true),
         };
         super::needs_files(u64::from(count))?;
+        let poller = Poller::new().map_err(EngineError::Machine)?;
         let mut sockets = Vec::with_capacity(count as usize);
         for index in 0..count {
             let number = match per_phone {
@@ -72,10 +79,20 @@ impl Datagrams {
                 SocketAddr::V6(_) => own_towards(server)?,
             };
             let socket = BatchSocket::bind(SocketAddr::new(at, 0));
-            sockets.push(socket.map_err(|why| EngineError::Socket { at, why })?);
+            let socket = socket.map_err(|why| EngineError::Socket { at, why })?;
+            socket.note_arrivals();
+            poller.add(&socket, u64::from(index), Interest::Read).map_err(EngineError::Machine)?;
+            sockets.push(socket);
         }
+        let is_behind_nat = per_phone && network.nat_idle.is_some();
         Ok(Datagrams {
             batches: (0..if per_phone { 1 } else { sockets.len() }).map(|_| SendBatch::new()).collect(),
+            own: match is_behind_nat {
+                true => sockets.iter().map(BatchSocket::address).collect(),
+                false => Vec::new(),
+            },
+            used: if is_behind_nat { vec![NEVER; sockets.len()] } else { Vec::new() },
+            poller,
             sockets,
             waiting: Vec::new(),
             server,
@@ -91,6 +108,24 @@ impl Datagrams {
 
     fn socket_of(&self, phone: u32) -> usize {
         if self.per_phone { phone as usize } else { phone as usize % self.sockets.len() }
+    }
+
+    /// Has something leave or arrive by a mapping. One that nothing used for too long is gone: what leaves next comes from
+    /// another port, as from behind a NAT, and what was sent to the old one reaches nobody.
+    fn uses(&mut self, socket: usize, now: Duration, leaves: bool) {
+        let (Some(used), Some(idle)) = (self.used.get_mut(socket), self.network.nat_idle) else { return };
+        let before = std::mem::replace(used, now);
+        if !leaves || before == NEVER || now.saturating_sub(before) <= idle {
+            return;
+        }
+        // A machine that has no port to give keeps the old one.
+        let at = SocketAddr::new(self.sockets[socket].address().ip(), 0);
+        if let Ok(fresh) = BatchSocket::bind(at)
+            && self.poller.add(&fresh, socket as u64, Interest::Read).is_ok()
+        {
+            fresh.note_arrivals();
+            self.sockets[socket] = fresh;
+        }
     }
 
     fn plays(&self) -> bool {
@@ -166,6 +201,7 @@ impl Carrier for Datagrams {
 
     fn send(&mut self, phone: u32, now: Duration, write: impl FnOnce(&mut Vec<u8>)) {
         let socket = self.socket_of(phone);
+        self.uses(socket, now, true);
         if !self.plays() {
             return self.put(socket, write);
         }
@@ -176,7 +212,8 @@ impl Carrier for Datagrams {
     }
 
     fn own(&self, phone: u32) -> SocketAddr {
-        self.sockets[self.socket_of(phone)].address()
+        let socket = self.socket_of(phone);
+        self.own.get(socket).copied().unwrap_or_else(|| self.sockets[socket].address())
     }
 
     fn close(&mut self, _phone: u32) -> bool {
@@ -207,16 +244,14 @@ pub fn run(
     schedule: &mut Schedule,
     start: Instant,
 ) -> Result<(), EngineError> {
-    let mut poller = Poller::new().map_err(EngineError::Machine)?;
-    for (index, socket) in carrier.sockets.iter().enumerate() {
-        poller.add(socket, index as u64, Interest::Read).map_err(EngineError::Machine)?;
-    }
     let mut inbox = Inbox::new();
     let mut pace = Pace::new();
     let mut ready: Vec<Ready> = Vec::new();
+    let mut arrived: Vec<(Bytes, Duration)> = Vec::new();
     loop {
         let mut now = start.elapsed();
-        schedule.take_orders(core);
+        schedule.take_orders();
+        core.ends_at = schedule.ends_at;
         while let Some((arrival, due, phone)) = schedule.next_due(now) {
             core.due(arrival, due, phone, now, carrier);
             // Whoever is far behind hears answers all the same.
@@ -238,7 +273,7 @@ pub fn run(
         core.book.blocked(std::mem::take(&mut carrier.blocked));
         let is_warm = core.is_warm(now);
         core.book.counts(is_warm).lost_on_purpose += std::mem::take(&mut carrier.lost);
-        if schedule.is_over(core, now) || !core.book.turn(now) {
+        if schedule.is_over(core.book.gauges.in_flight, now) || !core.book.turn(now) {
             return Ok(());
         }
         let wait = match (carrier.waiting.is_empty(), schedule.next(), core.next()) {
@@ -250,20 +285,25 @@ pub fn run(
                 next.map_or(ROUND, |at| at.saturating_sub(now)).min(ROUND)
             }
         };
-        pace.wait(now, wait, &mut poller, &mut ready)?;
+        pace.wait(now, wait, &mut carrier.poller, &mut ready)?;
         for one in &ready {
             let socket = one.token as usize;
             loop {
                 let now = start.elapsed();
-                let mut arrived: Vec<Bytes> = Vec::new();
+                let moment = Now::is(now);
                 let count = carrier.sockets[socket]
-                    .receive(&mut inbox, |octets, _| arrived.push(Bytes::copy_from_slice(octets)))
+                    .receive_noted(&mut inbox, |octets, _, noted| {
+                        arrived.push((Bytes::copy_from_slice(octets), moment.when(noted)));
+                    })
                     .map_err(EngineError::Machine)?;
-                for octets in arrived {
+                if count > 0 {
+                    carrier.uses(socket, now, false);
+                }
+                for (octets, at) in arrived.drain(..) {
                     if !carrier.plays() {
-                        core.heard(octets, None, now, carrier);
+                        core.heard(octets, None, at, carrier);
                     } else if let Some(span) = carrier.fate() {
-                        carrier.hold(now + span, socket, octets.to_vec(), false);
+                        carrier.hold(at + span, socket, octets.to_vec(), false);
                     }
                 }
                 if count < BATCH {

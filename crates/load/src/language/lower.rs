@@ -54,11 +54,24 @@ pub(super) fn lower(
         reader
             .wrong(mistake.help("over TCP and TLS the kernel repeats what is lost; `tc netem` can lose it"));
     }
+    if transport == Transport::Udp
+        && network.nat_idle.is_some()
+        && written.phones.sockets != SocketsWritten::OneEach
+    {
+        let mistake = Mistake::new(
+            place("network"),
+            "phones that share sockets share mappings, none of which is ever idle",
+        );
+        reader.wrong(mistake.help("`nat-idle` over UDP wants a socket for each phone: `sockets: one-each`"));
+    }
     let profile: Vec<Stage> = written.profile.0.iter().flat_map(|one| one.stages.iter().cloned()).collect();
     stages_are_right(written, &profile, place("profile"), place("warm-up"), reader);
     if written.work.0.iter().any(|one| matches!(one.0.work, Work::Call { .. })) && written.phones.count.0 < 2
     {
         reader.wrong(Mistake::new(place("work"), "a call needs two phones"));
+    }
+    if written.work.0.iter().any(|one| one.0.work.is_for_complete_phones()) {
+        complete_is_right(written, reader);
     }
     if written.work.0.is_empty() {
         reader.wrong(Mistake::new(place("work"), "there is no work"));
@@ -210,6 +223,33 @@ fn pem(octets: Vec<u8>, roots: &Located<String>, reader: &mut Reader) -> Option<
         reader.wrong(Mistake::new(roots.place, format!("there is no certificate in {}", roots.value)));
     }
     text
+}
+
+/// Complete phones, their owners and the office around them are a lab's.
+fn complete_is_right(written: &PlanFile, reader: &mut Reader) {
+    let target = &written.target;
+    if target.server.value != target::Place::Lab || target.lab.is_none() {
+        let mistake = Mistake::new(
+            target.server.place,
+            "calls and sign-ins are for complete phones, which are a lab's own",
+        );
+        reader.wrong(mistake.help("name a lab that has a fleet: `target: { server: lab, lab: fleet.yaml }`"));
+    }
+    let phones = &written.phones;
+    let theirs = [
+        phones.user.as_ref().map(|it| it.place),
+        phones.password.as_ref().map(|it| it.place),
+        phones.accounts.as_ref().map(|it| it.place),
+        phones.from.as_ref().map(|it| it.place),
+        target.digest.as_ref().map(|it| it.place),
+    ];
+    if let Some(place) = theirs.into_iter().flatten().next() {
+        let mistake = Mistake::new(
+            place,
+            "complete phones are as their lab's fleet says; a plan says how many: `count`",
+        );
+        reader.wrong(mistake);
+    }
 }
 
 /// The lab's pool makes its accounts by the phones' pattern.

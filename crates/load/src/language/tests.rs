@@ -50,7 +50,7 @@ phones: { count: 30k, accounts: two.csv }
 work:
   - register: { weight: 3, forget-challenge: true }
   - keep-alive
-  - call: { hold: 1s }
+  - unregister: 2
 limits: { p99: 5ms }
 profile:
   - ramp: 0/s to 1k/s for 2s
@@ -61,7 +61,7 @@ profile:
   - search: 10/s to 100/s\n";
     let plan = read(text, &[]).unwrap();
     let weights: Vec<u32> = plan.work.iter().map(|one| one.weight).collect();
-    assert_eq!(weights, [3, 1, 1]);
+    assert_eq!(weights, [3, 1, 2]);
     assert!(matches!(plan.work[0].work, Work::Register { forget_challenge: true, close: false }));
     assert_eq!(plan.profile.len(), 8, "{:?}", plan.profile);
     let rates: Vec<f64> = (plan.profile.iter())
@@ -186,4 +186,24 @@ fn the_schema_refuses_what_the_reader_refuses_by_name() {
     let validator = jsonschema::validator_for(&schema()).expect("the schema is one");
     let json = scenario::schema::to_json(REFUSED[0].1).expect("it is YAML");
     assert!(!validator.is_valid(&json));
+}
+
+#[test]
+fn what_is_for_complete_phones_wants_a_lab_and_what_is_for_a_nat_wants_sockets() {
+    let complete = SMALL.replace("profile:", "work: sign-in\nprofile:");
+    let wrong = read(&complete, &[]).unwrap_err();
+    assert!(wrong.contains("name a lab that has a fleet"), "{wrong}");
+    let of_a_lab = complete.replace("target: lab", "target: { server: lab, lab: ../fleet.yaml }");
+    let plan = read(&of_a_lab, &[]).unwrap();
+    assert!(plan.is_for_complete_phones());
+    assert!(matches!(plan.target, Target::Lab { file: Some(file), .. } if file == "plans/../fleet.yaml"));
+    let wrong = read(&of_a_lab.replace("count: 100", "count: 100, user: \"load{n}\""), &[]).unwrap_err();
+    assert!(wrong.contains("a plan says how many"), "{wrong}");
+    let mixed = of_a_lab.replace("work: sign-in", "work: [sign-in, register]");
+    let refused = crate::engine::check(&read(&mixed, &[]).unwrap()).unwrap_err().to_string();
+    assert!(refused.contains("`register` is work for light phones"), "{refused}");
+    let network = format!("{SMALL}network: {{ nat-idle: 30s }}\n");
+    let wrong = read(&network, &[]).unwrap_err();
+    assert!(wrong.contains("`sockets: one-each`"), "{wrong}");
+    read(&network.replace("count: 100", "count: 100, sockets: one-each"), &[]).unwrap();
 }

@@ -108,7 +108,10 @@ pub fn text(outcome: &Outcome) -> String {
             let _ = write!(wire, ", {} {what}", number(count));
         }
     }
-    line("messages", wire);
+    // Complete phones' messages are their own affair: nobody counted them.
+    if counted.sent + counted.received > 0 {
+        line("messages", wire);
+    }
     if counted.succeeded == 0 && outcome.warm_up.offered > 0 {
         line("warm-up", format!("{} offered, not counted", number(outcome.warm_up.offered)));
     }

@@ -167,6 +167,23 @@ fn what_the_plans_network_loses_is_counted_on_this_side() {
 }
 
 #[test]
+fn a_nat_that_forgets_gives_a_phone_another_port() {
+    let reflector = Reflector::udp("127.0.0.1:0", Manner::default());
+    let mut plan = plan(reflector.address, Transport::Udp, 5);
+    plan.phones.sockets = Sockets::PerPhone;
+    plan.network.nat_idle = Some(Duration::from_millis(300));
+    let storm =
+        Stage::BootStorm { boot: Duration::ZERO, jitter: Duration::ZERO, over: Duration::from_millis(50) };
+    plan.profile = vec![storm.clone(), Stage::Quiet { over: Duration::from_millis(800) }, storm];
+    let outcome = play(&plan, 1);
+    let told = reflector.end();
+    assert_eq!((outcome.all.succeeded, outcome.all.failures()), (10, 0));
+    // The phones know nothing of it: what they say of themselves is not true any more.
+    assert_eq!(told.complaints.len(), 5, "{:?}", told.complaints);
+    assert!(told.complaints.iter().all(|it| it.contains(" came from ")), "{:?}", told.complaints);
+}
+
+#[test]
 fn where_nobody_answers_work_is_left_open() {
     // Bound and never read, so that nobody else is there.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");

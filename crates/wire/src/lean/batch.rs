@@ -40,6 +40,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -139,6 +140,11 @@ impl BatchSocket {
         Sent::All
     }
 
+    /// Has the kernel note when each datagram arrives, for [`BatchSocket::receive_noted`].
+    pub fn note_arrivals(&self) {
+        super::stamp::note_arrivals(&self.socket);
+    }
+
     /// Takes in up to [`BATCH`] datagrams that are there, hands each to `visit`, and says how many there were. Fewer than
     /// [`BATCH`] means that no more are there now.
     ///
@@ -150,6 +156,20 @@ impl BatchSocket {
         inbox: &mut Inbox,
         mut visit: impl FnMut(&[u8], SocketAddr),
     ) -> io::Result<usize> {
+        self.receive_noted(inbox, |octets, from, _| visit(octets, from))
+    }
+
+    /// As [`BatchSocket::receive`], with the moment of the kernel's calendar at which each datagram arrived, if that was
+    /// noted ([`BatchSocket::note_arrivals`]).
+    ///
+    /// # Errors
+    ///
+    /// If the socket is broken. That nothing is there is no error.
+    pub fn receive_noted(
+        &mut self,
+        inbox: &mut Inbox,
+        mut visit: impl FnMut(&[u8], SocketAddr, Option<Duration>),
+    ) -> io::Result<usize> {
         let count = loop {
             match inbox.fill(self.socket.as_raw_fd()) {
                 Ok(count) => break count,
@@ -160,9 +180,9 @@ impl BatchSocket {
             }
         };
         self.counts.received += count as u64;
-        for (index, (length, from)) in inbox.arrived.iter().enumerate() {
+        for (index, (length, from, noted)) in inbox.arrived.iter().enumerate() {
             let start = index * DATAGRAM_MAX;
-            visit(&inbox.octets[start..start + length], *from);
+            visit(&inbox.octets[start..start + length], *from, *noted);
         }
         Ok(count)
     }
@@ -269,8 +289,8 @@ impl SendBatch {
 #[derive(Debug)]
 pub struct Inbox {
     octets: Vec<u8>,
-    /// Length and sender of each.
-    arrived: Vec<(usize, SocketAddr)>,
+    /// Length and sender of each, and when it arrived if that was noted.
+    arrived: Vec<(usize, SocketAddr, Option<Duration>)>,
     headers: MultiHeaders<SockaddrStorage>,
 }
 
@@ -286,7 +306,7 @@ impl Inbox {
         Inbox {
             octets: vec![0; BATCH * DATAGRAM_MAX],
             arrived: Vec::with_capacity(BATCH),
-            headers: MultiHeaders::preallocate(BATCH, None),
+            headers: MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(nix::sys::time::TimeSpec))),
         }
     }
 
@@ -299,7 +319,9 @@ impl Inbox {
         let messages = recvmmsg(socket, headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
         for message in messages {
             let from = message.address.as_ref().and_then(spell).unwrap_or(NOBODY);
-            arrived.push((message.bytes, from));
+            let noted =
+                message.cmsgs().ok().and_then(|mut all| all.find_map(|one| super::stamp::noted(&one)));
+            arrived.push((message.bytes, from, noted));
         }
         Ok(arrived.len())
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ::load::conduct::{Row, Sample, Series, Watcher, conduct};
-use ::load::engine::EngineError;
+use ::load::engine::{EngineError, enough_files};
 use ::load::language::{Reading, read_plan};
 use ::load::local::Local;
 use ::load::machine::{self, Machine, Watch};
@@ -98,7 +98,10 @@ fn run(arguments: &Load) -> Result<bool, String> {
     let what = in_words(&server, own_pool.is_some());
     let said = || own_pool.and_then(OwnPool::stop);
     match &arguments.workers {
-        None => theatre.play(&mut Local::start(&plan, &server, parts), what, pid, said),
+        None => {
+            enough_files(&plan, server.transport, parts).map_err(|why| format!("{path}: {why}"))?;
+            theatre.play(&mut Local::start(&plan, &server, parts), what, pid, said)
+        }
         Some(broker) => {
             let mut workers = workers_of(arguments, broker, &plan, &server)?;
             theatre.play(&mut workers, what, pid, said)

@@ -42,7 +42,7 @@ use self::text::Words;
 use crate::arrival::{Arrival, Arrivals};
 use crate::beat::Beat;
 use crate::crew::Order;
-use crate::plan::{Part, Plan, Server, Stage, Transport};
+use crate::plan::{Part, Plan, Server, Sockets, Stage, Transport};
 
 /// Work falls due in pulses of this length: what would be due within one is due at its end, and counts from then. So many
 /// wakings a second are what a thread can bear and still do something: on a virtual machine one costs as much as two requests.
@@ -226,6 +226,18 @@ pub fn check(plan: &Plan) -> Result<(), EngineError> {
         true => Err(EngineError::Storm),
         false => Ok(()),
     }
+}
+
+/// Says whether this process may have the sockets that a plan's phones need towards a server, all parts of it together.
+///
+/// # Errors
+///
+/// If it may not: how many it may have, and what to do.
+pub fn enough_files(plan: &Plan, transport: Transport, parts: u32) -> Result<(), EngineError> {
+    needs_files(match (transport, plan.phones.sockets) {
+        (Transport::Udp, Sockets::Shared(count)) => u64::from(count) * u64::from(parts),
+        _ => u64::from(plan.phones.count),
+    })
 }
 
 /// Makes room for so many sockets.

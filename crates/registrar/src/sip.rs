@@ -290,6 +290,9 @@ impl FrontEnd {
             && at <= now
         {
             self.deadlines.pop_first();
+            if let Some(connection) = self.connections.get_mut(&stream) {
+                connection.scheduled = None;
+            }
             self.connection_due(stream, &mut turn);
             self.schedule(stream);
         }
@@ -481,13 +484,17 @@ impl FrontEnd {
         self.relays_lost(stream, turn);
     }
 
-    /// Puts a connection's next deadline in the list.
+    /// Puts a connection's next deadline in the list. One that has moved on, as it does with each message, stays where it
+    /// stands until its old time has come, and is looked at again then.
     fn schedule(&mut self, stream: StreamId) {
         let Some(connection) = self.connections.get_mut(&stream) else { return };
         let at = connection.deadline();
-        if let Some(before) = connection.scheduled.replace(at) {
-            self.deadlines.remove(&(before, stream));
+        match connection.scheduled {
+            Some(before) if before <= at => return,
+            Some(before) => drop(self.deadlines.remove(&(before, stream))),
+            None => {}
         }
+        connection.scheduled = Some(at);
         self.deadlines.insert((at, stream));
     }
 

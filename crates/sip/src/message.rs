@@ -184,10 +184,15 @@ impl Message {
         via.at.cut(self.value_of(via.slot))
     }
 
+    /// All Via values as written, topmost first.
+    pub fn via_values(&self) -> impl Iterator<Item = &str> {
+        let lines = self.slots("Via").map(|slot| self.value(slot));
+        lines.flat_map(|line| value::pieces_of_list(line).filter_map(Result::ok))
+    }
+
     /// All Via values, topmost first.
     pub fn vias(&self) -> Vec<Via<'_>> {
-        let all = self.list("Via").expect(CHECKED);
-        all.into_iter().map(|value| Via::parse(value).expect(CHECKED)).collect()
+        self.via_values().map(|value| Via::parse(value).expect(CHECKED)).collect()
     }
 
     /// Who it is from.

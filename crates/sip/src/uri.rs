@@ -98,15 +98,15 @@ impl<'a> Uri<'a> {
         if rest.is_empty() {
             return Err("an address with nothing behind its scheme");
         }
-        if let Some(bad) = rest.bytes().find(|b| *b <= b' ' || *b >= 0x7f || matches!(b, b'<' | b'>' | b'"'))
-        {
-            return Err(if bad == b' ' {
-                "a blank in an address"
-            } else {
-                "a forbidden octet in an address"
+        let there = rest.bytes().fold(0, |all, b| all | SIGNS[usize::from(b)]);
+        if there & FORBIDDEN != 0 {
+            let is_forbidden = |b: &u8| SIGNS[usize::from(*b)] & FORBIDDEN != 0;
+            return Err(match rest.bytes().find(is_forbidden) {
+                Some(b' ') => "a blank in an address",
+                _ => "a forbidden octet in an address",
             });
         }
-        if !escapes_are_whole(rest) {
+        if there & PERCENT != 0 && !escapes_are_whole(rest) {
             return Err("a % that no two hexadecimal digits follow");
         }
         let scheme = [("sip", Scheme::Sip), ("sips", Scheme::Sips), ("tel", Scheme::Tel)]
@@ -136,18 +136,22 @@ impl<'a> Uri<'a> {
                 }
                 Ok(Uri { user: Some(number), params: Params::parse(params)?, ..empty })
             }
-            Scheme::Sip | Scheme::Sips => Uri::parse_sip(empty, rest),
+            Scheme::Sip | Scheme::Sips => Uri::parse_sip(empty, rest, there),
         }
     }
 
-    fn parse_sip(empty: Uri<'a>, rest: &'a str) -> Result<Uri<'a>, &'static str> {
+    /// `there` says which of the [`SIGNS`] are in `rest` at all: most are in few addresses, and need not be looked for.
+    fn parse_sip(empty: Uri<'a>, rest: &'a str, there: u8) -> Result<Uri<'a>, &'static str> {
+        let cut_if = |sign: u8, text: &'a str, octet: u8| {
+            if there & sign == 0 { None } else { cut(text, octet) }
+        };
         // Neither parameters nor headers may hold an `@`, so the first one ends the user part even if that
         // part holds `;` or `?` (RFC 3261 §25.1).
-        let (userinfo, rest) = match cut(rest, b'@') {
+        let (userinfo, rest) = match cut_if(AT, rest, b'@') {
             Some((user, rest)) => (Some(user), rest),
             None => (None, rest),
         };
-        if find(rest, b'@').is_some() {
+        if userinfo.is_some() && find(rest, b'@').is_some() {
             return Err("a second @ in an address");
         }
         let (user, password) = match userinfo {
@@ -166,13 +170,13 @@ impl<'a> Uri<'a> {
         if password.is_some_and(|p| !p.bytes().all(|b| PASSWORD[usize::from(b)])) {
             return Err("a password with forbidden octets");
         }
-        let (rest, headers) = match cut(rest, b'?') {
+        let (rest, headers) = match cut_if(QUESTION, rest, b'?') {
             Some((rest, headers)) => (rest, Some(headers)),
             None => (rest, None),
         };
         let (hostport, params) = rest.split_at(find(rest, b';').unwrap_or(rest.len()));
         let (host, port) = host_and_port(hostport)?;
-        if params.bytes().any(|b| b == b',') {
+        if there & COMMA != 0 && params.bytes().any(|b| b == b',') {
             return Err("a comma in an address's parameters");
         }
         Ok(Uri { user, password, host, port, params: Params::parse(params)?, headers, ..empty })
@@ -302,6 +306,31 @@ pub(crate) fn host_ip(host: &str) -> Option<IpAddr> {
         None => host.parse().ok(),
     }
 }
+
+/// What an address may not hold at all.
+const FORBIDDEN: u8 = 1;
+const PERCENT: u8 = 2;
+const AT: u8 = 4;
+const QUESTION: u8 = 8;
+const COMMA: u8 = 16;
+
+/// What octets are to an address, so that one look over it tells what must be looked for.
+static SIGNS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        table[octet] = match octet as u8 {
+            0..=b' ' | 0x7f..=0xff | b'<' | b'>' | b'"' => FORBIDDEN,
+            b'%' => PERCENT,
+            b'@' => AT,
+            b'?' => QUESTION,
+            b',' => COMMA,
+            _ => 0,
+        };
+        octet += 1;
+    }
+    table
+};
 
 /// What may stand in a user part, in a password, in a host name.
 static USER: [bool; 256] = octets(b"-_.!~*'()%&=+$,;?/#");

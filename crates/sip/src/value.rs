@@ -522,6 +522,24 @@ pub(crate) fn unquote(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// A text that is written as a quoted string.
+pub(crate) struct Quoted<'a>(pub &'a str);
+
+impl std::fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use std::fmt::Write as _;
+        f.write_char('"')?;
+        for piece in self.0.split_inclusive(['"', '\\']) {
+            // Each ends with what wants a backslash, but for the last.
+            match piece.strip_suffix(['"', '\\']) {
+                Some(before) => write!(f, "{before}\\{}", &piece[before.len()..])?,
+                None => f.write_str(piece)?,
+            }
+        }
+        f.write_char('"')
+    }
+}
+
 /// Writes `text` as a quoted string.
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -531,16 +549,7 @@ pub fn quote(text: &str) -> String {
 
 /// Writes `text` as a quoted string behind what is there.
 pub(crate) fn quote_into(out: &mut String, text: &str) {
-    out.push('"');
-    if text.contains(['"', '\\']) {
-        for c in text.chars() {
-            if matches!(c, '"' | '\\') {
-                out.push('\\');
-            }
-            out.push(c);
-        }
-    } else {
-        out.push_str(text);
-    }
-    out.push('"');
+    use std::fmt::Write as _;
+    // Writing to a text cannot fail.
+    let _ = write!(out, "{}", Quoted(text));
 }

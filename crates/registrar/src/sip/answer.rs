@@ -28,7 +28,7 @@ pub fn begin_plainly(request: &Message, status: u16, tag: &str, peer: SocketAddr
 fn respond(request: &Message, status: u16, tag: &str, peer: SocketAddr, received: &str) -> Draft {
     let mut draft = Draft::response(status, phrase(status));
     let top = request.top_via_received_from(peer);
-    for (at, value) in request.list("Via").unwrap_or_default().into_iter().enumerate() {
+    for (at, value) in request.via_values().enumerate() {
         if at == 0 {
             draft.push_fmt("Via", format_args!("{}{received}", top.as_deref().unwrap_or(value)));
         } else {

@@ -157,6 +157,7 @@ pub struct Bindings {
     /// Nobody walks through it.
     first: HashTable<u32>,
     by_connection: BTreeSet<(StreamId, u32)>,
+    /// When each is looked at next, to see whether it has ended: at its end, or before that if it was refreshed since.
     ends: BTreeSet<(Time, u32)>,
 }
 
@@ -237,18 +238,28 @@ impl Bindings {
         {
             self.by_connection.remove(&(stream, place));
             let Some(held) = self.places[place as usize].as_mut() else { continue };
-            self.ends.remove(&(held.ends_at(), place));
+            self.ends.remove(&(held.looked_at, place));
             held.lose(now);
-            self.ends.insert((held.ends_at(), place));
+            held.looked_at = held.ends_at();
+            self.ends.insert((held.looked_at, place));
         }
     }
 
     /// Takes out the next binding that has ended by `now`.
     pub fn take_ended(&mut self, now: Time) -> Option<(Binding, Ended)> {
-        let (at, place) = self.ends.first().copied()?;
-        if now < at {
-            return None;
-        }
+        let place = loop {
+            let (at, place) = self.ends.first().copied()?;
+            if now < at {
+                return None;
+            }
+            let held = self.places[place as usize].as_mut().expect("every end belongs to a binding");
+            if held.ends_at() <= now {
+                break place;
+            }
+            self.ends.pop_first();
+            held.looked_at = held.ends_at();
+            self.ends.insert((held.looked_at, place));
+        };
         let binding = self.take(place).expect("every end belongs to a binding");
         let why = if binding.until <= now { Ended::Expired } else { Ended::ConnectionLost };
         Some((binding, why))
@@ -302,7 +313,8 @@ impl Bindings {
         if let Some(stream) = packed.connection() {
             self.by_connection.insert((stream, place));
         }
-        self.ends.insert((packed.ends_at(), place));
+        packed.looked_at = packed.ends_at();
+        self.ends.insert((packed.looked_at, place));
         let Bindings { places, first, .. } = self;
         let aor_of = |place: &u32| places[*place as usize].as_ref().map_or("", Packed::aor);
         match first.find_mut(hash_of, |other| aor_of(other) == packed.aor()) {
@@ -320,9 +332,13 @@ impl Bindings {
         let Bindings { places, by_connection, ends, .. } = self;
         let Some(old) = places.get_mut(place as usize).and_then(Option::as_mut) else { return };
         packed.next = old.next;
-        if old.ends_at() != packed.ends_at() {
-            ends.remove(&(old.ends_at(), place));
-            ends.insert((packed.ends_at(), place));
+        packed.looked_at = old.looked_at;
+        // A refresh, which only puts the end off, leaves it where it stands.
+        let was_lost = old.ends_at() < old.until();
+        if was_lost || packed.ends_at() < old.looked_at {
+            ends.remove(&(old.looked_at, place));
+            packed.looked_at = packed.ends_at();
+            ends.insert((packed.looked_at, place));
         }
         if old.connection() != packed.connection() {
             if let Some(stream) = old.connection() {
@@ -338,7 +354,7 @@ impl Bindings {
     fn take(&mut self, place: u32) -> Option<Binding> {
         let packed = self.places.get_mut(place as usize)?.take()?;
         self.free.push(place);
-        self.ends.remove(&(packed.ends_at(), place));
+        self.ends.remove(&(packed.looked_at, place));
         if let Some(stream) = packed.connection() {
             self.by_connection.remove(&(stream, place));
         }

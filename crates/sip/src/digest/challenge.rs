@@ -1,7 +1,7 @@
 //! A challenge: what a server asks for in `WWW-Authenticate` and `Proxy-Authenticate` (RFC 7616 §3.3).
 
 use super::{Algorithm, DigestError, Qop, Reader, SCHEME};
-use crate::auth::Auth;
+use crate::value::Quoted;
 
 /// One digest challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,21 +55,28 @@ impl Challenge {
 
 impl std::fmt::Display for Challenge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut auth = Auth::new(SCHEME).quoted("realm", &self.realm);
+        // Written straight: a server makes one for each request that brings no proof.
+        write!(f, "{SCHEME} realm={}", Quoted(&self.realm))?;
         if !self.qop.is_empty() {
-            let names: Vec<&str> = self.qop.iter().map(|qop| qop.name()).collect();
-            auth = auth.quoted("qop", &names.join(","));
+            f.write_str(", qop=\"")?;
+            for (at, qop) in self.qop.iter().enumerate() {
+                f.write_str(if at == 0 { "" } else { "," })?;
+                f.write_str(qop.name())?;
+            }
+            f.write_str("\"")?;
         }
-        auth = auth.bare("algorithm", self.algorithm.name()).quoted("nonce", &self.nonce);
+        f.write_str(", algorithm=")?;
+        f.write_str(self.algorithm.name())?;
+        write!(f, ", nonce={}", Quoted(&self.nonce))?;
         if let Some(opaque) = &self.opaque {
-            auth = auth.quoted("opaque", opaque);
+            write!(f, ", opaque={}", Quoted(opaque))?;
         }
         if self.stale {
-            auth = auth.bare("stale", "true");
+            f.write_str(", stale=true")?;
         }
         if self.userhash {
-            auth = auth.bare("userhash", "true");
+            f.write_str(", userhash=true")?;
         }
-        auth.fmt(f)
+        Ok(())
     }
 }

@@ -46,6 +46,8 @@ impl ServerSetup {
 pub struct Server {
     setup: ServerSetup,
     nonces: Nonces,
+    /// What proofs for a name that nobody has are held against, one for each algorithm that is offered.
+    nobody: Vec<Ha1>,
 }
 
 /// Why a right proof does not count: ask again with `stale=true`.
@@ -78,7 +80,8 @@ impl Server {
     /// A server whose nonces are signed by `secret`: 32 octets that nobody else knows, best drawn at each start.
     pub fn new(setup: ServerSetup, secret: [u8; 32]) -> Server {
         let nonces = Nonces::new(secret, setup.lifetime);
-        Server { setup, nonces }
+        let nobody = setup.algorithms.iter().map(|it| Ha1::of(it.hash, "", &setup.realm, "")).collect();
+        Server { setup, nonces, nobody }
     }
 
     /// What it demands.
@@ -141,8 +144,9 @@ impl Server {
         if !is_offered {
             return Verdict::NotOffered;
         }
-        let nobody = Ha1::of(credentials.algorithm.hash, "", &credentials.realm, "");
-        let is_proof = credentials.is_proof_of(ha1.unwrap_or(&nobody), asked.method, asked.body);
+        let nobody = self.nobody.iter().find(|key| key.hash() == credentials.algorithm.hash);
+        let key = ha1.or(nobody);
+        let is_proof = key.is_some_and(|key| credentials.is_proof_of(key, asked.method, asked.body));
         if !is_proof || ha1.is_none() {
             return Verdict::Wrong;
         }

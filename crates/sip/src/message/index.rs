@@ -138,7 +138,12 @@ fn code(name: &[u8]) -> u8 {
         return 0;
     }
     let same_length = STARTS[full.len()]..STARTS[full.len() + 1];
-    let found = same_length.into_iter().find(|at| KNOWN[*at].as_bytes().eq_ignore_ascii_case(full));
+    // Few names of one length begin with the same letter.
+    let first = full.first().map_or(0, u8::to_ascii_lowercase);
+    let found = same_length.into_iter().find(|at| {
+        let known = KNOWN[*at].as_bytes();
+        known[0].to_ascii_lowercase() == first && known.eq_ignore_ascii_case(full)
+    });
     // There are far fewer than 255.
     found.map_or(0, |at| at as u8 + 1)
 }

@@ -47,15 +47,17 @@ impl Message {
         if is_true && !wants_port {
             return None;
         }
+        use std::fmt::Write as _;
         let text = self.top_via();
-        let mut out = match (wants_port, text.find(";rport")) {
+        let mut out = String::with_capacity(text.len() + 64);
+        // Writing to a text cannot fail.
+        let _ = match (wants_port, text.find(";rport")) {
             (true, Some(at)) => {
                 let (before, after) = text.split_at(at + ";rport".len());
-                format!("{before}={}{after}", peer.port())
+                write!(out, "{before}={}{after};received={}", peer.port(), peer.ip())
             }
-            _ => text.to_owned(),
+            _ => write!(out, "{text};received={}", peer.ip()),
         };
-        out.push_str(&format!(";received={}", peer.ip()));
         Some(out)
     }
 }

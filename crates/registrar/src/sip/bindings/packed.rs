@@ -56,6 +56,8 @@ pub(super) struct Packed {
     connection: Option<std::num::NonZeroU64>,
     received: Address,
     plain: Option<PackedPlain>,
+    /// When it is looked at next, to see whether it has ended.
+    pub(super) looked_at: Time,
     /// The next endpoint of the same address; the place of this one if there is none.
     pub(super) next: u32,
 }
@@ -105,6 +107,7 @@ impl Packed {
                 reg_id: plain.reg_id,
                 target: plain.target.map(Address::pack),
             }),
+            looked_at: Time::NEVER,
             next: 0,
         }
     }

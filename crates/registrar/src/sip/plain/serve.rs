@@ -181,7 +181,7 @@ impl FrontEnd {
         }
         let mut draft = self.begin_plainly(asked, status);
         for offer in self.plain.secrets(turn.parts).guard.challenges(turn.now, denial == Denial::Stale) {
-            draft.push(challenge, &offer.to_string());
+            draft.push_fmt(challenge, format_args!("{offer}"));
         }
         self.answer_plainly(asked, draft, turn);
         None

@@ -109,7 +109,10 @@ class Server:
             self.process.wait(15)
         except subprocess.TimeoutExpired:
             for pid in reversed(pids):
-                os.kill(pid, signal.SIGKILL)
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
             self.process.wait()
         self.log.close()
 

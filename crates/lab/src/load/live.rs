@@ -96,11 +96,10 @@ impl Live {
 
     /// Something that stays on the screen.
     pub fn news(&self, text: &str) {
-        self.bar.suspend(|| {
-            if !self.bar.is_hidden() {
-                eprintln!("{}", shown(text));
-            }
-        });
+        // Nobody may ask the bar anything while it is suspended: it would wait for itself.
+        if !self.bar.is_hidden() {
+            self.bar.suspend(|| eprintln!("{}", shown(text)));
+        }
     }
 
     /// Takes it all away.
@@ -112,4 +111,31 @@ impl Live {
 /// Text as it may go to a terminal: causes may be a server's own words.
 fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(90).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ::load::language::{Reading, read_plan};
+    use scenario::language::{Library, ReadError};
+
+    use super::*;
+
+    struct Shelf;
+
+    impl Library for Shelf {
+        fn read(&self, _: &str, _: usize) -> Result<Vec<u8>, ReadError> {
+            Ok(b"title: t\ntarget: lab\nphones: { count: 9 }\nprofile: [ search: 10/s to 20/s ]\n".to_vec())
+        }
+    }
+
+    #[test]
+    fn news_wait_for_nobody_whether_somebody_looks_or_not() {
+        let reading = Reading { library: &Shelf, anywhere: false, overrides: &[] };
+        let plan = read_plan("p.yaml", reading).expect("a plan");
+        for is_quiet in [true, false] {
+            let live = Live::new(&plan, "a server", is_quiet);
+            live.news("a trial has ended");
+            live.clear();
+        }
+    }
 }

@@ -392,7 +392,7 @@ def row_idle(table):
             theirs, ours = memory_kib(server.pids()) - before, memory_kib(family(started.pid))
             started.wait()
             result = json.loads((RUN / "out/result.json").read_text())
-            held = max(second["gauges"]["connected"] for second in result["seconds"])
+            held = max(second["connected"] for second in result["seconds"])
             failed = sum(result["counted"]["failed"].values())
             table.add("the lab", dict(server=theirs / phones, generator=ours / phones, held=held, failed=failed))
     table.line("connections held", "the lab", "held", "", digits=0)
@@ -436,7 +436,7 @@ def accounts_for(who, table):
         causes = ", ".join(f"{count} {cause}" for cause, count in run["causes"].items()) or "none failed"
         print(
             f"  {who:<44} {run['offered']} offered = {run['ok']} succeeded + {run['failed']} failed + "
-            f"{run['unfinished']} unfinished ({causes}); {run['retransmissions']} retransmissions, p99 {run['p99_ms']:.0f} ms",
+            f"{run['unfinished']} unfinished ({causes}); {run['retransmissions']} retransmissions, p99 {run['p99_ms']:.1f} ms",
             flush=True,
         )
 
@@ -526,7 +526,7 @@ def row_sign_ins(table):
         for line in done.stdout.splitlines():
             stage = json.loads(line)
             stages[stage["stage"]] = stage
-        table.add("the lab", dict(**stages["floor"], failed=sum(stages["sign-in"].get("failed", {}).values())))
+        table.add("the lab", {**stages["floor"], "failed": sum(stages["sign-in"].get("failed", {}).values())})
     for name in sorted({name for run in table.runs["the lab"] for name, value in run.items() if isinstance(value, (int, float))}):
         table.line(name, "the lab", name, "", digits=2)
 

@@ -171,7 +171,7 @@ pub fn run(
     if plan.is_for_complete_phones() {
         return Err(EngineError::Complete);
     }
-    // Half a pulse late is late: the usual slack of timers is a quarter of one. Where it may not be changed, it stays.
+    // The usual slack of timers, 50 µs, would be told as the generator's lateness. Where it may not be changed, it stays.
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(TIMER_SLACK_NS));
     if let Some(early) = start.checked_duration_since(Instant::now()) {
         std::thread::sleep(early);

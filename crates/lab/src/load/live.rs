@@ -124,7 +124,7 @@ mod tests {
 
     impl Library for Shelf {
         fn read(&self, _: &str, _: usize) -> Result<Vec<u8>, ReadError> {
-            Ok(b"title: t\ntarget: lab\nphones: { count: 9 }\nprofile: [ search: 10/s to 20/s ]\n".to_vec())
+            Ok(b"title: t\ntarget: lab\nphones: { count: 9 }\nprofile: [ search: 10/s to 20/s ]\nlimits: { p99: 9ms }\n".to_vec())
         }
     }
 

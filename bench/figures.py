@@ -527,7 +527,7 @@ def row_sign_ins(table):
             stage = json.loads(line)
             stages[stage["stage"]] = stage
         table.add("the lab", {**stages["floor"], "failed": sum(stages["sign-in"].get("failed", {}).values())})
-    for name in sorted({name for run in table.runs["the lab"] for name, value in run.items() if isinstance(value, (int, float))}):
+    for name in ("a sign-in, ms of CPU, everything", "cryptography of a sign-in, ms of CPU", "share of the floor, %"):
         table.line(name, "the lab", name, "", digits=2)
 
 

@@ -26,7 +26,7 @@ use self::services::Services;
 use self::told::Told;
 use crate::arguments::{Fleet as Arguments, Format, ServicesAt};
 use crate::files::DiskLibrary;
-use crate::{BROKEN, FAILED, PASSED, certs, terminal};
+use crate::{certs, status, terminal};
 
 pub use self::stage::Stage;
 
@@ -42,14 +42,7 @@ pub struct Room {
 
 /// Runs the stages.
 pub fn fleet(arguments: &Arguments) -> u8 {
-    match run(arguments) {
-        Ok(true) => PASSED,
-        Ok(false) => FAILED,
-        Err(why) => {
-            eprintln!("lab: {why}");
-            BROKEN
-        }
-    }
+    status(run(arguments))
 }
 
 fn run(arguments: &Arguments) -> Result<bool, String> {

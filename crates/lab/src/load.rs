@@ -30,7 +30,7 @@ use self::written::Written;
 use crate::arguments::{Format, Load, LoadOther};
 use crate::files::DiskLibrary;
 use crate::signals::Signals;
-use crate::{BROKEN, FAILED, PASSED, terminal};
+use crate::{status, terminal};
 
 /// Exit status of a program that was killed by Ctrl-C.
 const KILLED: i32 = 130;
@@ -40,14 +40,7 @@ pub fn load(arguments: &Load) -> u8 {
     if let Some(LoadOther::Compare(compared)) = &arguments.other {
         return compare::compare(compared);
     }
-    match run(arguments) {
-        Ok(true) => PASSED,
-        Ok(false) => FAILED,
-        Err(why) => {
-            eprintln!("lab: {why}");
-            BROKEN
-        }
-    }
+    status(run(arguments))
 }
 
 fn run(arguments: &Load) -> Result<bool, String> {

@@ -33,6 +33,18 @@ const FAILED: u8 = 1;
 /// A file is wrong, or the run could not start.
 const BROKEN: u8 = 2;
 
+/// The exit status of a command that went well, found something failing, or could not do its work and says why.
+fn status(result: Result<bool, String>) -> u8 {
+    match result {
+        Ok(true) => PASSED,
+        Ok(false) => FAILED,
+        Err(why) => {
+            eprintln!("lab: {why}");
+            BROKEN
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     ExitCode::from(match arguments.command {

@@ -22,7 +22,7 @@ use wire::{Lean, Store};
 use crate::arguments::{DigestArgument, Format, Pool};
 use crate::files::DiskLibrary;
 use crate::signals::Signals;
-use crate::{BROKEN, PASSED, certs, terminal};
+use crate::{certs, status, terminal};
 
 /// How long the pool may sleep though nothing happens.
 const LOOK_UP: Duration = Duration::from_secs(3600);
@@ -35,13 +35,7 @@ const CONNECTIONS_UNLIMITED: u64 = 1_000_000;
 
 /// Serves until it is asked to stop.
 pub fn pool(arguments: &Pool) -> u8 {
-    match run(arguments) {
-        Ok(()) => PASSED,
-        Err(why) => {
-            eprintln!("lab: {why}");
-            BROKEN
-        }
-    }
+    status(run(arguments).map(|()| true))
 }
 
 fn run(arguments: &Pool) -> Result<(), String> {

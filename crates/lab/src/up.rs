@@ -29,7 +29,7 @@ use self::desk::Desk;
 use self::state::State;
 use crate::arguments::{Format, Only, Up};
 use crate::files::DiskLibrary;
-use crate::{BROKEN, PASSED, certs, files, terminal};
+use crate::{certs, files, status, terminal};
 
 /// How many entries of the journal can be looked at.
 const JOURNAL_MAX: usize = 50_000;
@@ -42,13 +42,7 @@ type LabDirector = Director<Wire<Actor>>;
 
 /// Runs the lab until it is stopped.
 pub fn up(arguments: &Up) -> u8 {
-    match run(arguments) {
-        Ok(()) => PASSED,
-        Err(why) => {
-            eprintln!("lab: {why}");
-            BROKEN
-        }
-    }
+    status(run(arguments).map(|()| true))
 }
 
 fn run(arguments: &Up) -> Result<(), String> {

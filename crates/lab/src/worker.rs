@@ -8,20 +8,14 @@ use load::workers::{Broker, Engine, Task, WorkerSetup, serve};
 
 use crate::arguments::Worker;
 use crate::signals::Signals;
-use crate::{BROKEN, PASSED};
+use crate::status;
 
 /// How many files a worker may open on a machine that has no limit.
 const FILES_UNLIMITED: u64 = 1_000_000;
 
 /// Works until it is asked to stop.
 pub fn worker(arguments: &Worker) -> u8 {
-    match run(arguments) {
-        Ok(()) => PASSED,
-        Err(why) => {
-            eprintln!("lab: {why}");
-            BROKEN
-        }
-    }
+    status(run(arguments).map(|()| true))
 }
 
 fn run(arguments: &Worker) -> Result<(), String> {

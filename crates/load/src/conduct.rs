@@ -1,8 +1,9 @@
 //! Drives a crew through a plan's stages, and adds up what it says.
 //!
-//! What time it is, the crew's beats say; the machine's clock tells only for how long nobody has said anything. Stages are told ahead; a search tells one trial after the
-//! other, each judged by its own window. Whatever happens, every piece of work of the plan counts once: what a lost part did
-//! not tell any more is computed from the plan and counts as failed by [`Cause::WORKER_LOST`].
+//! What time it is, the crew's beats say; the machine's clock tells only for how long nobody has said anything. Stages are
+//! told ahead; a search tells one trial after the other, each judged by its own window. Whatever happens, every piece of work
+//! of the plan counts once: what a lost part did not tell any more is computed from the plan and counts as failed by
+//! [`Cause::WORKER_LOST`].
 
 mod search;
 mod series;

@@ -112,7 +112,8 @@ impl Fleet {
             format: Format::Text,
             ground: GroundArguments { network, port_offset: 10_000 },
         };
-        let room = Room::open(&arguments, Some(plan.phones.count))?;
+        let room = Room::open(&arguments, Some(plan.phones.count));
+        let room = room.inspect_err(|_| drop(std::fs::remove_dir_all(&folder)))?;
         let mut fleet = Fleet { start: room.now(), room, folder };
         let before = u64::from(signed_in_before(plan));
         fleet.ready(FleetWork::Boot, BOOT_RATE, u64::from(plan.phones.count), "booted")?;
